@@ -1,0 +1,9 @@
+//! A file's bytes, and the one bounds-checked way to read them.
+
+mod cursor;
+mod map;
+mod span;
+
+pub use cursor::{Cursor, round_up};
+pub use map::{Image, report_shrinking};
+pub use span::Span;

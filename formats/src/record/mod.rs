@@ -1,0 +1,1 @@
+//! Mailbox entries, whatever container holds them; knows no container.

@@ -1,0 +1,3 @@
+//! Examines, recovers, repairs and converts the mailbox lists of Cyrus IMAP servers.
+
+pub use coroner_formats as formats;
