@@ -1,0 +1,3 @@
+//! What the commands do; no parsing of arguments and no printing here.
+
+pub mod synth;
