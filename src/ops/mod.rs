@@ -5,5 +5,6 @@ pub mod hexdump;
 pub mod pipeline;
 pub mod reading;
 pub mod show;
+pub mod synth;
 pub mod verify;
 pub mod watch;

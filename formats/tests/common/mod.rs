@@ -1,8 +1,11 @@
 //! Finds the genuine files that the tests read.
 #![allow(dead_code)]
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use coroner_formats::container::{Format, detect, open};
 
 /// The corpus folder at the root of the repository.
 pub fn corpus() -> PathBuf {
@@ -25,5 +28,39 @@ pub fn files(folder: &str, wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     }
     found.sort();
     assert!(!found.is_empty(), "no file wanted below {folder:?}");
+    found
+}
+
+/// A genuine file and the format it is in.
+pub struct Genuine {
+    /// Path below the corpus folder.
+    pub name: String,
+    /// The whole file.
+    pub bytes: Vec<u8>,
+    /// The format it is detected as.
+    pub format: Format,
+}
+
+/// Every database and dump of the corpus that is read, up to `limit` bytes, each content once, the largest first.
+pub fn genuine(limit: u64) -> Vec<Genuine> {
+    let corpus = corpus();
+    let wanted = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let kinds = [".db", ".db.NEW", "show.txt", ".dump.txt", ".dump.json", ".in.txt", ".in.json"];
+        (kinds.iter().any(|kind| name.ends_with(kind)) || name.contains(".dump-"))
+            && !path.starts_with(corpus.join("regressions"))
+            && fs::metadata(path).is_ok_and(|file| file.len() <= limit)
+    };
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for path in files("", wanted) {
+        let bytes = fs::read(&path).expect("a corpus file");
+        let Some(format) = detect(&bytes).format.filter(|&format| open(&bytes, format).is_ok()) else { continue };
+        if seen.insert(bytes.clone()) {
+            let name = path.strip_prefix(&corpus).unwrap_or(&path).display().to_string();
+            found.push(Genuine { name, bytes, format });
+        }
+    }
+    found.sort_by_key(|file| std::cmp::Reverse(file.bytes.len()));
     found
 }
