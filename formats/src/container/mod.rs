@@ -272,6 +272,8 @@ pub struct Unsupported(pub Format);
 /// # Errors
 /// [`Unsupported`] for formats that are recognised only.
 pub fn open(bytes: &[u8], format: Format) -> Result<Box<dyn Database<'_> + '_>, Unsupported> {
-    let _ = bytes;
-    Err(Unsupported(format))
+    match format {
+        Format::Twoskip => Ok(Box::new(twoskip::Db::new(bytes))),
+        _ => Err(Unsupported(format)),
+    }
 }
