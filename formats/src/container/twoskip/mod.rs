@@ -11,6 +11,7 @@ mod survey;
 mod tiles;
 mod verify;
 mod view;
+pub mod writer;
 
 use layout::{DUMMY_OFFSET, Header, Type};
 use scan::Heads;

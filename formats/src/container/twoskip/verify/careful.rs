@@ -210,7 +210,7 @@ impl<'a> Look<'_, 'a> {
                 let span = delete.span();
                 sink(
                     Finding::new(&rules::DELETE_NEXT, span, message)
-                        .values("the record behind the deleted one", { format!("0x{:X}", delete.word(cursor)) }),
+                        .values("the record behind the deleted one", format!("0x{:X}", delete.word(cursor))),
                 );
             }
         });
