@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use coroner::formats::container::{Format, KeyOrder};
 use coroner::input::{Locking, Options};
 
-use super::{hexdump, show, verify};
+use super::{diff, digest, hexdump, list, show, verify};
 
 /// Examines, recovers, repairs and converts the mailbox lists (mailboxes.db) of Cyrus IMAP servers.
 #[derive(Parser, Debug)]
@@ -30,9 +30,12 @@ pub struct Cli {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    Show(show::Args),
     Verify(verify::Args),
+    List(list::Args),
+    Show(show::Args),
     Hexdump(hexdump::Args),
+    Diff(diff::Args),
+    Digest(digest::Args),
 }
 
 /// Options of every command.

@@ -2,7 +2,10 @@
 
 mod args;
 mod bar;
+mod diff;
+mod digest;
 mod hexdump;
+mod list;
 mod out;
 mod show;
 mod verify;
@@ -75,6 +78,9 @@ fn run(cli: &Cli) -> Done {
     let outcome = match &cli.command {
         Command::Show(args) => show::run(args, common, &mut out),
         Command::Verify(args) => verify::run(args, common, &mut out),
+        Command::List(args) => list::run(args, common, &mut out),
+        Command::Digest(args) => digest::run(args, common, &mut out),
+        Command::Diff(args) => diff::run(args, common, &mut out),
         Command::Hexdump(args) => hexdump::run(args, common, &mut out),
     }?;
     out.flush()?;

@@ -57,23 +57,17 @@ impl From<DepthName> for Depth {
 }
 
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
-    let mut files = Vec::new();
-    let outcome = for_each_file(&args.file, |path| {
+    for_each_file(&args.file, |path| {
         let done = one(path, args, common);
         if common.json {
-            files.push(document(path, &done));
+            out.json(&document(path, &done))?;
         }
         let (source, verified) = done?;
         if !common.json {
             print(&source, verified.as_ref(), out)?;
         }
-        source.still()?;
         Ok(Outcome::findings_if(verified.is_none_or(|verified| !verified.findings.is_clean())))
-    })?;
-    if common.json {
-        out.json(&Object::schema("verify").with("files", files).done())?;
-    }
-    Ok(outcome)
+    })
 }
 
 /// Verifies one file; nothing is there to verify in one of zero bytes.
@@ -82,6 +76,7 @@ fn one(path: &Path, args: &Args, common: &Common) -> Result<(Source, Option<Veri
     let verified = source
         .database()
         .map(|database| watched("verifying", |_| verify(&*database, args.depth.into(), args.max_findings)));
+    source.still()?;
     Ok((source, verified))
 }
 
@@ -114,7 +109,7 @@ fn verdict(source: &Source, verified: &Verified) -> String {
 }
 
 fn document(path: &Path, done: &Result<(Source, Option<Verified>), Failure>) -> Json {
-    let object = Object::new().bytes("file", path.as_os_str().as_encoded_bytes());
+    let object = Object::schema("verify").bytes("file", path.as_os_str().as_encoded_bytes());
     let (source, verified) = match done {
         Ok(done) => done,
         Err(failure) => return object.with("verdict", "failed").with("error", failure.to_string()).done(),
