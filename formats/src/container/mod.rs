@@ -15,6 +15,7 @@
 pub mod detect;
 pub mod flat;
 pub mod order;
+pub mod shape;
 pub mod skiplist;
 pub mod twoskip;
 
@@ -272,6 +273,9 @@ pub struct Unsupported(pub Format);
 /// # Errors
 /// [`Unsupported`] for formats that are recognised only.
 pub fn open(bytes: &[u8], format: Format) -> Result<Box<dyn Database<'_> + '_>, Unsupported> {
-    let _ = bytes;
-    Err(Unsupported(format))
+    match format {
+        Format::Flat => Ok(Box::new(flat::Flat::new(bytes))),
+        Format::Show | Format::Json | Format::Text => Ok(crate::text::open(bytes, format)),
+        _ => Err(Unsupported(format)),
+    }
 }
