@@ -36,7 +36,8 @@ pub fn record(bytes: &[u8]) {
         for family in [Family::L0, Family::L1, Family::L2, Family::Dlist, Family::Dump] {
             let other = encode_as(&entry, family, style.numbering);
             let reread = decode(key, &other, &style);
-            if let Some(reread) = reread.entry.filter(|_| reread.faults.is_empty()) {
+            // Only dlists can quote whatever they hold.
+            if let Some(reread) = reread.entry.filter(|_| family == Family::Dlist && reread.faults.is_empty()) {
                 let again = encode(&reread, style.numbering);
                 assert_eq!(again.as_bstr(), other.as_bstr(), "a value rewritten as {family:?}");
             }
