@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use coroner::formats::container::{Format, KeyOrder};
 use coroner::input::{Locking, Options};
 
-use super::{diff, digest, hexdump, list, show, verify};
+use super::{diff, digest, hexdump, list, show, synth, verify};
 
 /// Examines, recovers, repairs and converts the mailbox lists (mailboxes.db) of Cyrus IMAP servers.
 #[derive(Parser, Debug)]
@@ -34,6 +34,7 @@ pub enum Command {
     List(list::Args),
     Show(show::Args),
     Hexdump(hexdump::Args),
+    Synth(synth::Args),
     Diff(diff::Args),
     Digest(digest::Args),
 }

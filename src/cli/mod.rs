@@ -8,6 +8,7 @@ mod hexdump;
 mod list;
 mod out;
 mod show;
+mod synth;
 mod verify;
 
 use std::io::Write;
@@ -76,6 +77,7 @@ fn run(cli: &Cli) -> Done {
     }
     let mut out = Out::new()?;
     let outcome = match &cli.command {
+        Command::Synth(args) => synth::run(args, common, &mut out),
         Command::Show(args) => show::run(args, common, &mut out),
         Command::Verify(args) => verify::run(args, common, &mut out),
         Command::List(args) => list::run(args, common, &mut out),
