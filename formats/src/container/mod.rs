@@ -15,6 +15,7 @@
 pub mod detect;
 pub mod flat;
 pub mod order;
+pub mod shape;
 pub mod skiplist;
 pub mod twoskip;
 
@@ -274,6 +275,8 @@ pub struct Unsupported(pub Format);
 pub fn open(bytes: &[u8], format: Format) -> Result<Box<dyn Database<'_> + '_>, Unsupported> {
     match format {
         Format::Twoskip => Ok(Box::new(twoskip::Db::new(bytes))),
+        Format::Flat => Ok(Box::new(flat::Flat::new(bytes))),
+        Format::Show | Format::Json | Format::Text => Ok(crate::text::open(bytes, format)),
         _ => Err(Unsupported(format)),
     }
 }

@@ -1,0 +1,11 @@
+//! How values are encoded, one file a family; decode and encode side by side.
+
+pub(crate) mod dlist;
+pub(crate) mod extended;
+pub mod history;
+pub(crate) mod item;
+pub(crate) mod layout;
+pub(crate) mod legacy;
+pub(crate) mod tolerant;
+
+pub use item::Spelling;
