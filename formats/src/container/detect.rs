@@ -122,8 +122,10 @@ pub(crate) fn lines_verdict(format: Option<Format>, evidence: String) -> Detecti
     Detection { format, certain: false, evidence: evidence.into() }
 }
 
-/// Whether most of the bytes are those of text: no controls but TAB, LF, CR and Cyrus' separators 0x1D to 0x1F.
+/// Whether most of the bytes are those of text: no controls but TAB, LF, CR and Cyrus' separators 0x1D to 0x1F. Zeros
+/// don't count: they are what crashes leave in text.
 pub(crate) fn looks_like_text(head: &[u8]) -> bool {
-    let odd = head.iter().filter(|&&b| b < 0x1D && !matches!(b, b'\t' | b'\n' | b'\r')).count();
-    odd * 20 <= head.len() && head.find_byte(b'\t').is_some()
+    let zeros = head.iter().filter(|&&b| b == 0).count();
+    let odd = head.iter().filter(|&&b| b > 0 && b < 0x1D && !matches!(b, b'\t' | b'\n' | b'\r')).count();
+    odd.saturating_mul(20) <= head.len().saturating_sub(zeros) && head.find_byte(b'\t').is_some()
 }

@@ -81,13 +81,13 @@ pub fn decode<'a>(key: &'a [u8], value: &'a [u8], style: &Style) -> Decoded<'a> 
         Key::Mailbox(name) => value_of(Under::Name, name.clone(), value, style, &mut faults),
         Key::Uniqueid(uniqueid) => {
             value_of(Under::Uniqueid, Name::db(&b""[..]), value, style, &mut faults).map(|mut e| {
-                e.uniqueid = Some(Cow::Borrowed(uniqueid));
+                e.uniqueid.get_or_insert(Cow::Borrowed(uniqueid));
                 e
             })
         }
         Key::Jmap { jmapid, .. } => {
             value_of(Under::Jmapid, Name::db(&b""[..]), value, style, &mut faults).map(|mut e| {
-                e.jmapid = Some(Cow::Borrowed(jmapid));
+                e.jmapid.get_or_insert(Cow::Borrowed(jmapid));
                 e
             })
         }

@@ -90,6 +90,9 @@ pub(crate) fn store<'a>(
         _ => return Err(KeptRaw(field)),
     };
     note(entry, field, text.spelling, faults)?;
+    if text.spelling == Spelling::Atom && text.bytes.is_empty() {
+        push(faults, &rules::NOT_EXACT, "an empty value without quotes");
+    }
     if text.spelling == Spelling::Nil {
         return Ok(());
     }
@@ -209,7 +212,7 @@ fn is_new(entry: &Entry<'_>, field: FieldKey, numbering: Numbering) -> bool {
     match field {
         FieldKey::Acl => !entry.acl.is_empty(),
         FieldKey::Type => entry.mbtype != MbType::default() || (entry.raw.is_empty() && numbering == Numbering::New),
-        FieldKey::Name => entry.under != Under::Name,
+        FieldKey::Name => entry.under != Under::Name && !entry.name.is_empty(),
         FieldKey::Uniqueid => entry.under != Under::Uniqueid && entry.uniqueid.is_some(),
         FieldKey::Jmapid => entry.under != Under::Jmapid && entry.jmapid.is_some(),
         FieldKey::Unknown => false,
