@@ -5,6 +5,7 @@ mod bar;
 mod diff;
 mod digest;
 mod hexdump;
+mod inspect;
 mod list;
 mod out;
 mod show;
@@ -78,6 +79,7 @@ fn run(cli: &Cli) -> Done {
     let mut out = Out::new()?;
     let outcome = match &cli.command {
         Command::Synth(args) => synth::run(args, common, &mut out),
+        Command::Inspect(args) => inspect::run(args, common, &mut out),
         Command::Show(args) => show::run(args, common, &mut out),
         Command::Verify(args) => verify::run(args, common, &mut out),
         Command::List(args) => list::run(args, common, &mut out),
