@@ -1,5 +1,6 @@
 //! A user's file, opened: its bytes, its lock, and the format to read it as.
 
+use std::fs::Metadata;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -96,6 +97,14 @@ impl Source {
         bytes_of(&self.bytes)
     }
 
+    /// What the system says of the file; `None` for standard input.
+    pub fn metadata(&self) -> Option<Metadata> {
+        match &self.bytes {
+            Bytes::Held(held) => held.metadata(),
+            Bytes::Stdin(_) => None,
+        }
+    }
+
     /// Whether the file has no bytes at all.
     pub fn is_empty(&self) -> bool {
         self.bytes().is_empty()
@@ -149,7 +158,7 @@ fn bytes_of(bytes: &Bytes) -> &[u8] {
 }
 
 /// The order a format's keys stand in on most servers (see [`KeyOrder`]).
-pub(crate) fn usual_order(format: Format) -> KeyOrder {
+pub fn usual_order(format: Format) -> KeyOrder {
     match format {
         Format::Skiplist => KeyOrder::Signed,
         Format::Flat => KeyOrder::Mbox,
