@@ -19,6 +19,16 @@ pub struct Survey {
     pub limit: u64,
     /// What the header says, if it can be believed.
     pub header: Option<Header>,
+    /// Whether a COMMIT names a start that no lost range explains: pages may have changed places.
+    pub displaced: bool,
+}
+
+/// What the pass remembers of the COMMITs behind it.
+#[derive(Default)]
+struct Commits {
+    last_end: u64,
+    /// Whether something was lost since.
+    lost: bool,
 }
 
 /// The header, if its check sum and the fields that its meaning hangs on are right.
@@ -56,22 +66,23 @@ impl Survey {
     /// Reads the whole file once.
     pub fn new(cursor: Cursor<'_>) -> Survey {
         let header = believed_header(cursor);
-        let mut survey =
-            Survey { starts: Bits::new(cursor.len()), lost: Vec::new(), proven: FIRST_OFFSET, limit: 0, header };
+        let starts = Bits::new(cursor.len());
+        let mut survey = Survey { starts, lost: Vec::new(), proven: FIRST_OFFSET, limit: 0, header, displaced: false };
         let mut size_is_possible = true;
-        let mut last_commit_end = 0;
+        let mut commits = Commits::default();
         for item in Scan::new(cursor, DUMMY_OFFSET) {
             if let Some(header) = &header {
                 size_is_possible &= !contradicts(&item, header.current_size);
             }
             survey.take(&item);
+            commits.lost |= item.is_lost();
             if let What::Record(head) = item.what
                 && plausible_commit(cursor, &head)
             {
-                last_commit_end = head.end;
+                survey.chain(cursor, &mut commits, &head);
             }
         }
-        survey.settle(cursor, size_is_possible, last_commit_end);
+        survey.settle(cursor, size_is_possible, commits.last_end);
         survey
     }
 
@@ -86,6 +97,13 @@ impl Survey {
         {
             self.starts.insert(head.offset);
         }
+    }
+
+    /// Sees whether a COMMIT follows the one in front of it.
+    fn chain(&mut self, cursor: Cursor<'_>, commits: &mut Commits, commit: &Head) {
+        let (start, expected) = (commit.word(cursor), commits.last_end.max(FIRST_OFFSET));
+        self.displaced |= start < expected || start > expected && !commits.lost;
+        *commits = Commits { last_end: commit.end, lost: false };
     }
 
     /// Decides how far the file is committed.

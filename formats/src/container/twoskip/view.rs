@@ -172,9 +172,7 @@ impl<'a> View<'a> for List<'a> {
     fn prefix(&self, prefix: &[u8], visit: &mut dyn FnMut(Record<'a>) -> bool) {
         let Some(first) = self.seek(prefix) else { return };
         self.walk_heads(first.offset, 0, &mut |head| {
-            let start = head.key(self.file.cursor).get(..prefix.len());
-            let inside = start.is_some_and(|start| self.order.compare(start, prefix) == Ordering::Equal);
-            inside && visit(self.file.lend(head))
+            head.key(self.file.cursor).starts_with(prefix) && visit(self.file.lend(head))
         });
     }
 }

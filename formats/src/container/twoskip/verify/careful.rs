@@ -115,6 +115,7 @@ impl<'a> Look<'_, 'a> {
         let (file, survey, order, visited) = (self.file, self.survey, self.order, self.visited);
         let mut disorder_told = false;
         let mut started = false;
+        let mut mismatches = Vec::new();
         Walk::run(file, survey, order, visited, &mut |step| match step {
             Step::Node { head, worn, .. } => {
                 started = true;
@@ -129,8 +130,9 @@ impl<'a> Look<'_, 'a> {
                 disorder_told |= hole.why == Why::Disorder;
                 sink(self.hole(&hole));
             }
-            Step::Upper(mismatch) => sink(self.upper(&mismatch)),
+            Step::Upper(mismatch) => mismatches.push(mismatch),
         });
+        mismatches.iter().for_each(|mismatch| sink(self.upper(mismatch)));
         match super::super::layout::dummy(self.cursor()) {
             Some(dummy) if dummy.head_is_right(self.cursor()) => self.pointers(&dummy, sink),
             _ => self.whole_list &= started,
@@ -165,7 +167,10 @@ impl<'a> Look<'_, 'a> {
     }
 
     fn upper(&self, mismatch: &Mismatch) -> Finding {
-        let rule: &'static Rule = if self.unclean { &rules::UNRECOVERED } else { &rules::UPPER_LINK };
+        // What an unfinished transaction leaves: a pointer to one of its own records, or past a record that it deleted.
+        let found = mismatch.found;
+        let halfway = found == 0 || found >= self.file.limit || self.visited.contains(found);
+        let rule: &'static Rule = if self.unclean && halfway { &rules::UNRECOVERED } else { &rules::UPPER_LINK };
         let from = Head::decode(self.cursor(), mismatch.from);
         let span = from.map_or(Span::at(mismatch.from, 8), |head| head.pointer_span(mismatch.level.saturating_add(1)));
         let name = from.map_or_else(String::new, |head| self.name(&head));
@@ -201,18 +206,13 @@ impl<'a> Look<'_, 'a> {
     /// Replays the log and compares it with the list.
     fn log(&self, sink: &mut Sink<'_>) -> Live<'a> {
         let cursor = self.cursor();
-        let live = replay(cursor, self.survey, self.order, &mut |delete, deletion, lost_before| {
-            if !lost_before {
-                let message = match deletion.old.and_then(|old| Head::decode(cursor, old)) {
-                    Some(old) => format!("this DELETE should remove {}, which does not agree", self.name(&old)),
-                    None => "nothing stands in front of the record that this DELETE names".into(),
-                };
-                let span = delete.span();
-                sink(
-                    Finding::new(&rules::DELETE_NEXT, span, message)
-                        .values("the record behind the deleted one", format!("0x{:X}", delete.word(cursor))),
-                );
-            }
+        let live = replay(cursor, self.survey, self.order, &mut |delete, deletion| {
+            let message = match deletion.old.and_then(|old| Head::decode(cursor, old)) {
+                Some(old) => format!("this DELETE should remove {}, which does not agree", self.name(&old)),
+                None => "what this DELETE removed can't be found".into(),
+            };
+            let finding = Finding::new(&rules::DELETE_NEXT, delete.span(), message);
+            sink(finding.values("the record behind the deleted one", format!("0x{:X}", delete.word(cursor))));
         });
         self.unreached(&live, sink);
         self.undead(&live, sink);
