@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use std::collections::BTreeSet;
 
 use bstr::ByteSlice;
-use coroner_formats::container::{Change, Confidence, CyrusOutcome, Database, Depth, Ending, KeyOrder, Record, twoskip};
+use coroner_formats::container::{
+    Change, Confidence, CyrusOutcome, Database, Depth, Ending, KeyOrder, Record, twoskip,
+};
 use coroner_formats::finding::{Finding, Severity};
 
 /// The path below the corpus folder.
@@ -202,8 +204,17 @@ fn carving_keeps_what_cyrus_keeps_and_more() {
         let kept: BTreeSet<_> = carved.kept.iter().map(|kept| line(&kept.record)).collect();
         let shown = lines(&fs::read(path.with_file_name("show.txt")).unwrap());
         let missing: Vec<_> = shown.difference(&kept).map(|line| line.as_bstr().to_string()).collect();
-        println!("{}: cyrus {} kept {} lost {:?} missing {missing:?} {:?}", place(&path), shown.len(), kept.len(),
+        println!(
+            "{}: cyrus {} kept {} lost {:?} missing {missing:?} {:?}",
+            place(&path),
+            shown.len(),
+            kept.len(),
             carved.lost.iter().map(|lost| lost.span).collect::<Vec<_>>(),
-            [Confidence::Verified, Confidence::Unverified, Confidence::MaybeStale].map(|c| carved.kept.iter().filter(|k| k.confidence == c).count()));
+            [Confidence::Verified, Confidence::Unverified, Confidence::MaybeStale].map(|c| carved
+                .kept
+                .iter()
+                .filter(|k| k.confidence == c)
+                .count())
+        );
     }
 }

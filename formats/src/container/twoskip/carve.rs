@@ -22,9 +22,9 @@ const HOLE: u64 = u64::MAX;
 
 /// Carves a file.
 pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
-    let survey = Survey::new(cursor);
+    let mut survey = Survey::new(cursor);
     let file = survey.file(cursor);
-    let list = list(file, &survey, order);
+    let list = list(file, &mut survey, order);
     let mut doubtful = HashMap::new();
     let live = replay(cursor, &survey, order, &mut |delete, _| {
         doubtful.insert(delete.word(cursor), delete.offset);
@@ -37,22 +37,26 @@ pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
 }
 
 /// What pointers lead to, in key order, with marks where they fail.
-fn list(file: File<'_>, survey: &Survey, order: KeyOrder) -> Vec<u64> {
+fn list(file: File<'_>, survey: &mut Survey, order: KeyOrder) -> Vec<u64> {
     let mut list = Vec::new();
     if dummy(file.cursor).is_none() {
         list.push(HOLE);
         return list;
     }
     let visited = Bits::new(file.cursor.len());
+    let mut farthest = 0;
     Walk::run(file, survey, order, &visited, &mut |step| match step {
         Step::Node { head, bad_tail: false, .. } => list.push(head.offset),
-        Step::Node { .. } | Step::Hole(_) => {
-            if list.last() != Some(&HOLE) {
-                list.push(HOLE);
-            }
+        Step::Node { .. } => list.push(HOLE),
+        Step::Hole(hole) => {
+            farthest = farthest.max(hole.target);
+            list.push(HOLE);
         }
         Step::Upper(_) => {}
     });
+    if survey.header.is_none() && farthest >= file.cursor.len() {
+        survey.lost.push(Span::new(file.cursor.len(), farthest));
+    }
     list
 }
 

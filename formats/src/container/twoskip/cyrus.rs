@@ -129,7 +129,7 @@ fn walk<'a>(cursor: Cursor<'a>, limit: u64, end: u64) -> (Vec<Record<'a>>, bool)
 /// Follows level 0; whether it ends where it should.
 fn level_0(cursor: Cursor<'_>, limit: u64, end: u64, visit: &mut dyn FnMut(&Raw) -> bool) -> bool {
     let Some(mut at) = read(cursor, DUMMY_OFFSET, end) else { return false };
-    for _ in 0..(File { cursor, limit }).most_records() {
+    for _ in 0..File::new(cursor, limit).most_records() {
         let mut next = choose(at.word(cursor, 0), at.word(cursor, 1), limit);
         if next == 0 {
             return true;

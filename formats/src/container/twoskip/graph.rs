@@ -151,7 +151,7 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// The node behind `at`, over a hole if there is one; `None` at the end.
     fn step(&mut self, at: &Node) -> Option<Node> {
-        let target = at.head.next(self.file.cursor, self.file.limit);
+        let target = at.head.next(self.file.cursor, self.file.committed);
         let answer = if at.worn { Err(Why::Unproven) } else { self.follow(target) };
         let why = match answer {
             Ok(next) => match self.skipped(next.as_ref()) {

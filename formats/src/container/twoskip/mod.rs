@@ -35,7 +35,7 @@ impl<'a> Db<'a> {
     /// Opens a file's bytes. Reads the header; if that can't be believed, looks for the last COMMIT.
     pub fn new(bytes: &'a [u8]) -> Self {
         let cursor = Cursor::new(bytes);
-        Db { file: File { cursor, limit: survey::quick_limit(cursor) } }
+        Db { file: survey::quick_file(cursor) }
     }
 }
 
@@ -62,7 +62,7 @@ impl<'a> Database<'a> for Db<'a> {
     }
 
     fn verify(&self, depth: Depth, sink: &mut Sink<'_>) {
-        verify::verify(self.file.cursor, self.file.limit, depth, sink);
+        verify::verify(self.file, depth, sink);
     }
 
     fn view<'s>(&'s self, order: KeyOrder, parts: usize) -> Box<dyn View<'a> + 's> {

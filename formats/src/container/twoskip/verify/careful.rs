@@ -169,7 +169,7 @@ impl<'a> Look<'_, 'a> {
     fn upper(&self, mismatch: &Mismatch) -> Finding {
         // What an unfinished transaction leaves: a pointer to one of its own records, or past a record that it deleted.
         let found = mismatch.found;
-        let halfway = found == 0 || found >= self.file.limit || self.visited.contains(found);
+        let halfway = found == 0 || found >= self.file.committed || self.visited.contains(found);
         let rule: &'static Rule = if self.unclean && halfway { &rules::UNRECOVERED } else { &rules::UPPER_LINK };
         let from = Head::decode(self.cursor(), mismatch.from);
         let span = from.map_or(Span::at(mismatch.from, 8), |head| head.pointer_span(mismatch.level.saturating_add(1)));
@@ -188,13 +188,13 @@ impl<'a> Look<'_, 'a> {
             let message = format!("both level-0 pointers of {} are the same", self.name(head));
             sink(Finding::new(&rules::EQUAL_POINTERS, head.pointer_span(1), message).via("record", head.offset));
         }
-        let chosen = choose(first, second, self.file.limit);
+        let chosen = choose(first, second, self.file.committed);
         for (index, pointer) in (0..).zip(pair) {
-            if pointer >= self.file.limit {
+            if pointer >= self.file.committed {
                 let rule: &'static Rule = if self.unclean { &rules::UNRECOVERED } else { &rules::BEYOND };
                 let message = format!("a level-0 pointer of {} leads behind the committed part", self.name(head));
                 let finding = Finding::new(rule, head.pointer_span(index), message);
-                sink(finding.values(format!("below 0x{:X}", self.file.limit), format!("0x{pointer:X}")));
+                sink(finding.values(format!("below 0x{:X}", self.file.committed), format!("0x{pointer:X}")));
             } else if pointer != chosen && pointer != 0 && !self.survey.starts.contains(pointer) {
                 let message = format!("the idle level-0 pointer of {} leads to no record", self.name(head));
                 let finding = Finding::new(&rules::IDLE_POINTER, head.pointer_span(index), message);
@@ -299,7 +299,7 @@ impl<'a> Look<'_, 'a> {
             }
         }
         let size = self.header.current_size;
-        let contradicted = self.survey.header.is_some() && self.survey.limit != size.min(self.cursor().len());
+        let contradicted = self.survey.header.is_some() && !self.survey.size_is_possible;
         if contradicted || expected != self.survey.limit {
             let message = "the committed size is not where a COMMIT ends";
             let finding = Finding::new(&rules::LAST_COMMIT, Header::CURRENT_SIZE, message);

@@ -26,7 +26,8 @@ pub(super) struct Totals {
 }
 
 /// Checks a file down to `depth`; goes on after each finding.
-pub fn verify(cursor: Cursor<'_>, limit: u64, depth: Depth, sink: &mut Sink<'_>) {
+pub fn verify(file: File<'_>, depth: Depth, sink: &mut Sink<'_>) {
+    let cursor = file.cursor;
     let len = cursor.len();
     let sink: &mut Sink<'_> = &mut |mut finding: Finding| {
         finding.span = Span::new(finding.span.start.min(len), finding.span.end.min(len));
@@ -37,7 +38,6 @@ pub fn verify(cursor: Cursor<'_>, limit: u64, depth: Depth, sink: &mut Sink<'_>)
     if depth == Depth::Header {
         return;
     }
-    let file = File { cursor, limit };
     let sound = if header_is_fine { sound::look(file, &header) } else { None };
     let totals = sound.unwrap_or_else(|| careful::look(cursor, &header, sink));
     notes(cursor, &header, &totals, sink);
