@@ -22,7 +22,7 @@ pub mod twoskip;
 use std::borrow::Cow;
 use std::fmt;
 
-pub use detect::{Detection, detect};
+pub use detect::{Detection, detect, detect_named};
 pub use order::{KeyOrder, OrderTally};
 
 use crate::finding::Sink;
