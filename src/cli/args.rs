@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use coroner::formats::container::{Format, KeyOrder};
 use coroner::input::{Locking, Options};
 
-use super::{diff, digest, hexdump, list, show, verify};
+use super::{diff, digest, hexdump, inspect, list, show, synth, verify};
 
 /// Examines, recovers, repairs and converts the mailbox lists (mailboxes.db) of Cyrus IMAP servers.
 #[derive(Parser, Debug)]
@@ -30,10 +30,12 @@ pub struct Cli {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    Inspect(inspect::Args),
     Verify(verify::Args),
     List(list::Args),
     Show(show::Args),
     Hexdump(hexdump::Args),
+    Synth(synth::Args),
     Diff(diff::Args),
     Digest(digest::Args),
 }

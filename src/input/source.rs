@@ -121,11 +121,6 @@ impl Source {
         self.order.unwrap_or_else(|| database.order().best(usual_order(database.format())))
     }
 
-    /// The forced order, or the one that is usual for the format: for work that does not look up keys.
-    pub fn walking_order(&self, format: Format) -> KeyOrder {
-        self.order.unwrap_or(usual_order(format))
-    }
-
     /// A file that Cyrus was writing to take this one's place, if it is there: `mailboxes.db.NEW`.
     pub fn successor(&self) -> Option<PathBuf> {
         let mut name = self.path.clone().into_os_string();

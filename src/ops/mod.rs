@@ -6,6 +6,7 @@ pub mod digest;
 pub mod entries;
 pub mod findings;
 pub mod hexdump;
+pub mod inspect;
 pub mod list;
 pub mod pipeline;
 pub mod reading;
