@@ -43,7 +43,7 @@ impl Source {
         } else {
             Bytes::Held(Held::open(path, options)?)
         };
-        let detection = container::detect(bytes_of(&bytes));
+        let detection = container::detect_named(bytes_of(&bytes), path);
         let mut source = Source { path: path.to_owned(), bytes, detection, format: None, order: options.order };
         if !source.is_empty() {
             source.format = Some(source.choose(options.format)?);
