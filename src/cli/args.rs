@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use coroner::formats::container::{Format, KeyOrder};
 use coroner::input::{Locking, Options};
 
-use super::{diff, digest, hexdump, inspect, list, show, verify};
+use super::{diff, digest, hexdump, inspect, list, show, synth, verify};
 
 /// Examines, recovers, repairs and converts the mailbox lists (mailboxes.db) of Cyrus IMAP servers.
 #[derive(Parser, Debug)]
@@ -35,6 +35,7 @@ pub enum Command {
     List(list::Args),
     Show(show::Args),
     Hexdump(hexdump::Args),
+    Synth(synth::Args),
     Diff(diff::Args),
     Digest(digest::Args),
 }

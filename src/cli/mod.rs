@@ -9,6 +9,7 @@ mod inspect;
 mod list;
 mod out;
 mod show;
+mod synth;
 mod verify;
 
 use std::io::Write;
@@ -78,6 +79,7 @@ fn run(cli: &Cli) -> Done {
     let mut out = Out::new()?;
     let outcome = match &cli.command {
         Command::Inspect(args) => inspect::run(args, common, &mut out),
+        Command::Synth(args) => synth::run(args, common, &mut out),
         Command::Show(args) => show::run(args, common, &mut out),
         Command::Verify(args) => verify::run(args, common, &mut out),
         Command::List(args) => list::run(args, common, &mut out),

@@ -18,12 +18,14 @@ pub mod order;
 pub mod shape;
 pub mod skiplist;
 pub mod twoskip;
+mod write;
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub use detect::{Detection, detect};
 pub use order::{KeyOrder, OrderTally};
+pub use write::{WriteError, WriteOptions, Written, write};
 
 use crate::finding::Sink;
 use crate::image::Span;
