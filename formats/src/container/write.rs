@@ -63,7 +63,7 @@ where
     match format {
         Format::Skiplist => {
             let options = skiplist::Options { order: options.order, last_recovery: options.time };
-            skiplist::write(out, records, &options)?;
+            skiplist::write(&mut *out, records, options)?;
         }
         Format::Twoskip => {
             let options = twoskip::writer::Options { order: options.order, ..Default::default() };
