@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use coroner::failure::Failure;
-use coroner::formats::container::{Format, KeyOrder, WriteOptions, flat, write};
+use coroner::formats::container::{KeyOrder, WriteOptions, flat, write};
 use coroner::ops::synth::{Options, Records, Release, Role};
 use coroner::plan::safe_file::SafeFile;
 use coroner::render::json::Object;
 
-use super::args::Common;
+use super::args::{Common, WritableName};
 use super::bar::watched;
 use super::out::Out;
 use super::{Done, Outcome};
@@ -41,7 +41,7 @@ pub struct Args {
     era: EraName,
     /// The container
     #[arg(long, value_enum, default_value = "twoskip")]
-    to: FormatName,
+    to: WritableName,
     /// How many backends the entries of a master or frontend name
     #[arg(long, value_name = "N", default_value_t = 4)]
     servers: u32,
@@ -86,23 +86,6 @@ impl EraName {
             EraName::V3_4 => Release::V3_4,
             EraName::V3_6 => Release::V3_6,
             EraName::V3_12 => Release::V3_12,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FormatName {
-    Skiplist,
-    Twoskip,
-    Flat,
-}
-
-impl FormatName {
-    fn format(self) -> Format {
-        match self {
-            FormatName::Skiplist => Format::Skiplist,
-            FormatName::Twoskip => Format::Twoskip,
-            FormatName::Flat => Format::Flat,
         }
     }
 }

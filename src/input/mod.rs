@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use crate::formats::container::{Format, KeyOrder};
 
-pub use source::Source;
-pub(crate) use source::usual_order;
+pub use source::{Source, usual_order};
 
 /// How a source is protected against writers while it is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

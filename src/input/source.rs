@@ -1,5 +1,6 @@
 //! A user's file, opened: its bytes, its lock, and the format to read it as.
 
+use std::fs::Metadata;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -42,7 +43,7 @@ impl Source {
         } else {
             Bytes::Held(Held::open(path, options)?)
         };
-        let detection = container::detect(bytes_of(&bytes));
+        let detection = container::detect_named(bytes_of(&bytes), path);
         let mut source = Source { path: path.to_owned(), bytes, detection, format: None, order: options.order };
         if !source.is_empty() {
             source.format = Some(source.choose(options.format)?);
@@ -94,6 +95,14 @@ impl Source {
     /// The bytes of the file.
     pub fn bytes(&self) -> &[u8] {
         bytes_of(&self.bytes)
+    }
+
+    /// What the system says of the file; `None` for standard input.
+    pub fn metadata(&self) -> Option<Metadata> {
+        match &self.bytes {
+            Bytes::Held(held) => held.metadata(),
+            Bytes::Stdin(_) => None,
+        }
     }
 
     /// Whether the file has no bytes at all.
@@ -154,7 +163,7 @@ fn bytes_of(bytes: &Bytes) -> &[u8] {
 }
 
 /// The order a format's keys stand in on most servers (see [`KeyOrder`]).
-pub(crate) fn usual_order(format: Format) -> KeyOrder {
+pub fn usual_order(format: Format) -> KeyOrder {
     match format {
         Format::Skiplist => KeyOrder::Signed,
         Format::Flat => KeyOrder::Mbox,

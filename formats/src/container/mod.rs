@@ -23,7 +23,7 @@ mod write;
 use std::borrow::Cow;
 use std::fmt;
 
-pub use detect::{Detection, detect};
+pub use detect::{Detection, detect, detect_named};
 pub use order::{KeyOrder, OrderTally};
 pub use write::{WriteError, WriteOptions, Written, write};
 

@@ -14,6 +14,7 @@ mod quick;
 mod replay;
 pub mod rules;
 #[cfg(test)]
+#[path = "../../../tests/common/skiplist_sample.rs"]
 mod sample;
 mod scan;
 mod tiles;

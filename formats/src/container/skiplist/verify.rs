@@ -22,7 +22,7 @@ pub fn verify(cursor: Cursor<'_>, depth: Depth, sink: &mut Sink<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::container::skiplist::{sample, view::List};
+    use crate::container::skiplist::{sample::Sample, view::List};
     use crate::container::{KeyOrder, OrderTally};
     use crate::finding::{Finding, Severity};
 
@@ -36,7 +36,7 @@ mod tests {
     /// The quick proof and the careful examination must come to the same verdict, whatever byte is changed.
     #[test]
     fn proof_and_examination_agree() {
-        let sound = sample::with_log();
+        let sound = Sample::with_log().bytes;
         let mut proven = 0;
         for at in 48..sound.len() {
             for new in [0, 1, 2, 4, 0x90, 0xFF, sound[at] ^ 1, sound[at] ^ 8, sound[at].wrapping_add(4)] {
@@ -59,10 +59,11 @@ mod tests {
 
     #[test]
     fn a_tally_leaves_out_what_no_order_explains() {
-        let bytes = sample::packed(&[("a", "1"), ("b", "2"), ("c", "3")]);
-        let swapped = sample::replaced(&bytes, b"b\0\0\0", b"x\0\0\0");
-        let tally: OrderTally = List::new(Cursor::new(&swapped)).tally();
+        let mut sample = Sample::packed();
+        let b = sample.find(1, "b");
+        sample.set(b + 8, u32::from(b'x') << 24);
+        let tally: OrderTally = List::new(Cursor::new(&sample.bytes)).tally();
         assert!(KeyOrder::ALL.iter().all(|&order| tally.fits(order)));
-        assert!(!weighty(|sink| verify(Cursor::new(&swapped), Depth::Full, sink)).is_empty());
+        assert!(!weighty(|sink| verify(Cursor::new(&sample.bytes), Depth::Full, sink)).is_empty());
     }
 }
