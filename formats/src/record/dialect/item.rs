@@ -73,7 +73,7 @@ fn word_len(input: &[u8]) -> usize {
 
 /// A bare word: up to the next space, closing brackets at its end left to the lists around it. May be empty.
 #[inline(always)]
-fn atom(input: &[u8]) -> Parse<'_, &[u8]> {
+pub(crate) fn atom(input: &[u8]) -> Parse<'_, &[u8]> {
     let (mut word, _) = input.split_at_checked(word_len(input)).unwrap_or((input, b""));
     while let [shorter @ .., b')'] = word {
         word = shorter;
@@ -159,8 +159,44 @@ pub(crate) fn key(input: &[u8]) -> Parse<'_, Text<'_>> {
     }
 }
 
-/// Reads to the closing bracket of a list (or key-value list), whatever lists are in it; answers what is inside.
+/// Reads to the closing bracket of a list (or key-value list); answers what is inside.
+#[inline]
 fn enclosed(input: &[u8], kv: bool) -> Parse<'_, &[u8]> {
+    match flat(input, kv) {
+        Some(len) => Ok((input.get(len.saturating_add(1)..).unwrap_or_default(), input.get(..len).unwrap_or_default())),
+        None => nested(input, kv),
+    }
+}
+
+/// Number of bytes in front of the closing bracket of a list of bare words, the common case; `None` for all others.
+#[inline]
+fn flat(input: &[u8], kv: bool) -> Option<usize> {
+    let mut at = 0usize;
+    let mut is_value = !kv;
+    loop {
+        let rest = input.get(at..)?;
+        match rest.first()? {
+            b')' if is_value != kv => return Some(at),
+            b'"' | b'{' | b'(' | b'%' | b')' | b' ' => return None,
+            _ => {}
+        }
+        let len = word_len(rest);
+        let end = at.checked_add(len)?;
+        let (word, _) = rest.split_at_checked(len)?;
+        if word.last() == Some(&b')') {
+            let brackets = word.iter().rev().take_while(|byte| **byte == b')').count();
+            return is_value.then(|| end.checked_sub(brackets)).flatten();
+        }
+        if end >= input.len() || word == b"NIL" {
+            return None;
+        }
+        at = end.checked_add(1)?;
+        is_value = !kv || !is_value;
+    }
+}
+
+/// Reads to the closing bracket of a list (or key-value list), whatever lists are in it; answers what is inside.
+fn nested(input: &[u8], kv: bool) -> Parse<'_, &[u8]> {
     let mut kinds = u64::from(kv);
     let mut depth = 1u32;
     let mut rest = input;
