@@ -1,3 +1,7 @@
 //! The command line: parses, calls, exits.
 
-fn main() {}
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::main()
+}

@@ -16,6 +16,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All severities, the lightest first.
+    pub const ALL: [Severity; 3] = [Severity::Note, Severity::Warning, Severity::Error];
+
     /// The word printed in findings.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -12,7 +12,8 @@ use crate::image::Cursor;
 pub struct Detection {
     /// The format to read it as; `None` when it is nothing we know.
     pub format: Option<Format>,
-    /// Whether the format's own mark is there; otherwise it is a guess from the content.
+    /// Whether the format's own mark is there, or that of something that is no mailbox list; otherwise it is a guess
+    /// from the content.
     pub certain: bool,
     /// What it looks like and why, in words: "a skiplist whose magic is damaged".
     pub evidence: Cow<'static, str>,
@@ -25,6 +26,10 @@ impl Detection {
 
     fn guess(format: Format, evidence: impl Into<Cow<'static, str>>) -> Self {
         Detection { format: Some(format), certain: false, evidence: evidence.into() }
+    }
+
+    fn foreign(evidence: &'static str) -> Self {
+        Detection { format: None, certain: true, evidence: evidence.into() }
     }
 
     fn none(evidence: &'static str) -> Self {
@@ -63,7 +68,7 @@ pub fn detect(bytes: &[u8]) -> Detection {
         return Detection::certain(Format::Berkeley, "the magic of a Berkeley DB file at offset 12");
     }
     if bytes.starts_with(b"SQLite format 3\0") {
-        return Detection::none("an SQLite file");
+        return Detection::foreign("an SQLite file");
     }
     damaged_database(cursor).or_else(|| foreign(bytes)).unwrap_or_else(|| text(bytes))
 }
@@ -97,7 +102,7 @@ fn foreign(bytes: &[u8]) -> Option<Detection> {
     ];
     let mark = known.iter().find(|(mark, _)| bytes.starts_with(mark)).map(|(_, what)| *what);
     let tar = (bytes.get(257..262) == Some(b"ustar".as_slice())).then_some("a tar archive: unpack it first");
-    mark.or(tar).map(Detection::none)
+    mark.or(tar).map(Detection::foreign)
 }
 
 /// Text: a dump, or a flat database.
@@ -117,8 +122,10 @@ pub(crate) fn lines_verdict(format: Option<Format>, evidence: String) -> Detecti
     Detection { format, certain: false, evidence: evidence.into() }
 }
 
-/// Whether most of the bytes are those of text: no controls but TAB, LF, CR and Cyrus' separators 0x1D to 0x1F.
+/// Whether most of the bytes are those of text: no controls but TAB, LF, CR and Cyrus' separators 0x1D to 0x1F. Zeros
+/// don't count: they are what crashes leave in text.
 pub(crate) fn looks_like_text(head: &[u8]) -> bool {
-    let odd = head.iter().filter(|&&b| b < 0x1D && !matches!(b, b'\t' | b'\n' | b'\r')).count();
-    odd * 20 <= head.len() && head.find_byte(b'\t').is_some()
+    let zeros = head.iter().filter(|&&b| b == 0).count();
+    let odd = head.iter().filter(|&&b| b > 0 && b < 0x1D && !matches!(b, b'\t' | b'\n' | b'\r')).count();
+    odd.saturating_mul(20) <= head.len().saturating_sub(zeros) && head.find_byte(b'\t').is_some()
 }

@@ -1,8 +1,11 @@
 //! Finds the genuine files that the tests read.
 #![allow(dead_code)]
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use coroner_formats::container::{Database, Depth, Format, KeyOrder, Record, detect, open};
 
 /// The corpus folder at the root of the repository.
 pub fn corpus() -> PathBuf {
@@ -26,4 +29,91 @@ pub fn files(folder: &str, wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     found.sort();
     assert!(!found.is_empty(), "no file wanted below {folder:?}");
     found
+}
+
+/// A genuine file and the format it is in.
+pub struct Genuine {
+    /// Path below the corpus folder.
+    pub name: String,
+    /// The whole file.
+    pub bytes: Vec<u8>,
+    /// The format it is detected as.
+    pub format: Format,
+}
+
+/// Every database and dump of the corpus that is read, up to `limit` bytes, each content once, the largest first.
+pub fn genuine(limit: u64) -> Vec<Genuine> {
+    let corpus = corpus();
+    let wanted = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let kinds = [".db", ".db.NEW", "show.txt", ".dump.txt", ".dump.json", ".in.txt", ".in.json"];
+        (kinds.iter().any(|kind| name.ends_with(kind)) || name.contains(".dump-"))
+            && !path.starts_with(corpus.join("regressions"))
+            && fs::metadata(path).is_ok_and(|file| file.len() <= limit)
+    };
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for path in files("", wanted) {
+        let bytes = fs::read(&path).expect("a corpus file");
+        let Some(format) = detect(&bytes).format.filter(|&format| open(&bytes, format).is_ok()) else { continue };
+        if seen.insert(bytes.clone()) {
+            let name = path.strip_prefix(&corpus).unwrap_or(&path).display().to_string();
+            found.push(Genuine { name, bytes, format });
+        }
+    }
+    found.sort_by_key(|file| std::cmp::Reverse(file.bytes.len()));
+    found
+}
+
+/// Records as `cyr_dbtool … show` prints them.
+pub fn dumped(records: &[Record<'_>]) -> Vec<u8> {
+    let lines = records.iter().map(|record| [&record.key, &b"\t"[..], &record.value, b"\n"].concat());
+    lines.collect::<Vec<_>>().concat()
+}
+
+/// Tiles follow each other from 0 to the file's length.
+pub fn assert_tiled<'a>(database: &dyn Database<'a>, len: usize) {
+    let end = database.tiles().fold(0, |at, tile| {
+        assert_eq!(tile.span.start, at);
+        assert!(!tile.span.is_empty());
+        for field in &tile.fields {
+            assert!(tile.span.start <= field.span.start && field.span.end <= tile.span.end, "{tile:?}");
+        }
+        tile.span.end
+    });
+    assert_eq!(end, len as u64);
+}
+
+/// Opens every door of a database and walks through.
+pub fn exercise<'a>(database: &dyn Database<'a>, len: usize) {
+    assert_tiled(database, len);
+    database.verify(Depth::Full, &mut |finding| assert!(finding.span.end <= len as u64));
+    for parts in [1, 3] {
+        let view = database.view(KeyOrder::Mbox, parts);
+        for part in 0..view.parts() {
+            view.walk(part, &mut |record| record.span.end <= len as u64);
+        }
+        view.get(b"user.b");
+        view.prefix(b"user.", &mut |_| true);
+    }
+    let carved = database.carve(KeyOrder::Mbox);
+    assert!(carved.lost.iter().all(|lost| lost.span.end <= len as u64));
+    database.as_cyrus(KeyOrder::Mbox);
+    database.order();
+    database.facts();
+}
+
+/// Hands over `bytes` cut at every byte, and with every byte overwritten in turn.
+pub fn maul(bytes: &[u8], mut visit: impl FnMut(&[u8])) {
+    for len in 0..=bytes.len() {
+        visit(&bytes[..len]);
+    }
+    let mut mauled = bytes.to_vec();
+    for at in 0..bytes.len() {
+        for byte in [0, b'\t', b'\n', 0xFF, b'"', b'{', bytes[at] ^ 1] {
+            mauled[at] = byte;
+            visit(&mauled);
+        }
+        mauled[at] = bytes[at];
+    }
 }

@@ -43,8 +43,8 @@ fn strict<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Vec<Fault>) -
         let (after, (field, key)) = field_key(rest)?;
         if let [first, ..] = after
             && !matches!(first, b'"' | b'{' | b'(' | b'%')
-            && field != FieldKey::Unknown
-            && field != FieldKey::History
+            && !matches!(field, FieldKey::Unknown | FieldKey::History)
+            && !is_said_by_key(entry, field)
         {
             let (after, word) = item::atom(after).ok()?;
             store_word(entry, field, word, faults);
@@ -79,6 +79,17 @@ fn field_key(rest: &[u8]) -> Option<(&[u8], (FieldKey, Cow<'_, [u8]>))> {
     Some((after, (FieldKey::Unknown, key.bytes)))
 }
 
+/// Whether the record's key says what the field would say; the key counts.
+#[inline(always)]
+fn is_said_by_key(entry: &Entry<'_>, field: FieldKey) -> bool {
+    match field {
+        FieldKey::Name => entry.under == Under::Name,
+        FieldKey::Uniqueid => entry.under == Under::Uniqueid,
+        FieldKey::Jmapid => entry.under == Under::Jmapid,
+        _ => false,
+    }
+}
+
 /// A field that is kept as it stands.
 pub(crate) struct KeptRaw(FieldKey);
 
@@ -100,7 +111,11 @@ pub(crate) fn store<'a>(
             note(entry, field, Spelling::List, faults);
         }
         (FieldKey::History | FieldKey::Unknown, _) => return Err(KeptRaw(field)),
+        (_, Item::Text(_)) if is_said_by_key(entry, field) => return Err(KeptRaw(FieldKey::Unknown)),
         (_, Item::Text(text)) => {
+            if text.odd_spelling {
+                push(faults, &rules::NOT_EXACT, "escapes or a length that Cyrus would write otherwise");
+            }
             note(entry, field, text.spelling, faults);
             if text.spelling != Spelling::Nil {
                 assign(entry, field, text.bytes, faults);
@@ -116,6 +131,9 @@ pub(crate) fn store<'a>(
 fn store_word<'a>(entry: &mut Entry<'a>, field: FieldKey, word: &'a [u8], faults: &mut Vec<Fault>) {
     if word == b"NIL" {
         return note(entry, field, Spelling::Nil, faults);
+    }
+    if word.is_empty() {
+        push(faults, &rules::NOT_EXACT, "an empty value without quotes");
     }
     note(entry, field, Spelling::Atom, faults);
     assign(entry, field, Cow::Borrowed(word), faults);
@@ -179,7 +197,10 @@ fn keep_unknown<'a>(
         let message = format!("field {} has the shape of another kind of value", field.letter() as char);
         push(faults, &rules::FIELD_SHAPE, message);
     }
-    let key = if key.is_empty() { Cow::Owned(vec![field.letter()]) } else { key };
+    let key = match key.is_empty() {
+        true => Cow::Borrowed(raw.get(..1).unwrap_or_default()),
+        false => key,
+    };
     entry.unknown.push(UnknownField { key, raw: Cow::Borrowed(raw) });
     if !entry.layout.push(FieldKey::Unknown, Spelling::Atom) {
         push(faults, &rules::NOT_EXACT, "more fields than their order can be kept of");
@@ -235,7 +256,7 @@ fn is_new(entry: &Entry<'_>, field: FieldKey, numbering: Numbering) -> bool {
     match field {
         FieldKey::Acl => !entry.acl.is_empty(),
         FieldKey::Type => entry.mbtype != MbType::default() || (entry.raw.is_empty() && numbering == Numbering::New),
-        FieldKey::Name => entry.under != Under::Name,
+        FieldKey::Name => entry.under != Under::Name && !entry.name.is_empty(),
         FieldKey::Uniqueid => entry.under != Under::Uniqueid && entry.uniqueid.is_some(),
         FieldKey::Jmapid => entry.under != Under::Jmapid && entry.jmapid.is_some(),
         FieldKey::Unknown => false,

@@ -47,6 +47,8 @@ pub(crate) struct Text<'a> {
     pub(crate) spelling: Spelling,
     /// Without quotes and escapes; borrowed unless there are escapes.
     pub(crate) bytes: Cow<'a, [u8]>,
+    /// Whether quotes or literal are spelt in a way that writing it does not repeat.
+    pub(crate) odd_spelling: bool,
 }
 
 pub(crate) fn fail<T>(input: &[u8]) -> Parse<'_, T> {
@@ -100,7 +102,19 @@ fn quoted(input: &[u8]) -> Parse<'_, Text<'_>> {
     let inner = input.get(..at).unwrap_or_default();
     let bytes = if escaped { Cow::Owned(unescape(inner)) } else { Cow::Borrowed(inner) };
     let rest = input.get(at.saturating_add(1)..).unwrap_or_default();
-    Ok((rest, Text { spelling: Spelling::Quoted, bytes }))
+    let odd_spelling = escaped && needless_escape(inner);
+    Ok((rest, Text { spelling: Spelling::Quoted, bytes, odd_spelling }))
+}
+
+/// Whether a byte is escaped that needs no escape.
+fn needless_escape(inner: &[u8]) -> bool {
+    let mut bytes = inner.iter();
+    while let Some(byte) = bytes.next() {
+        if *byte == b'\\' && !matches!(bytes.next(), Some(b'"' | b'\\')) {
+            return true;
+        }
+    }
+    false
 }
 
 fn unescape(inner: &[u8]) -> Vec<u8> {
@@ -115,12 +129,13 @@ fn unescape(inner: &[u8]) -> Vec<u8> {
 
 /// What stands behind the `{` of a literal: its length, its line end and its bytes.
 fn literal(input: &[u8]) -> Parse<'_, Text<'_>> {
+    let odd_spelling = matches!(input, [b'0', b'0'..=b'9', ..]);
     let (input, len) = nom::character::complete::usize(input)?;
     let (input, plus) = nom::combinator::opt(tag(&b"+"[..])).parse(input)?;
     let (input, _) = tag(&b"}\r\n"[..])(input)?;
     let (input, bytes) = take(len)(input)?;
     let spelling = if plus.is_some() { Spelling::LiteralPlus } else { Spelling::Literal };
-    Ok((input, Text { spelling, bytes: Cow::Borrowed(bytes) }))
+    Ok((input, Text { spelling, bytes: Cow::Borrowed(bytes), odd_spelling }))
 }
 
 /// A string in any spelling.
@@ -132,7 +147,7 @@ pub(crate) fn text(input: &[u8]) -> Parse<'_, Text<'_>> {
         _ => {
             let (rest, word) = atom(input)?;
             let spelling = if word == b"NIL" { Spelling::Nil } else { Spelling::Atom };
-            Ok((rest, Text { spelling, bytes: Cow::Borrowed(word) }))
+            Ok((rest, Text { spelling, bytes: Cow::Borrowed(word), odd_spelling: false }))
         }
     }
 }

@@ -1,0 +1,96 @@
+//! Sorted records in, file out in one pass.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::io::{self, Write};
+
+use super::layout::{self, Style};
+use crate::container::KeyOrder;
+
+/// Why a record can't be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The system refuses.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// An empty key.
+    #[error("an empty key can't be written")]
+    EmptyKey,
+    /// Keys must ascend, without duplicates, in the mbox order of their written form.
+    #[error("keys must ascend in mbox order, but {} comes behind {}", bstr::BStr::new(.second), bstr::BStr::new(.first))]
+    Order {
+        /// The key in front, as written.
+        first: Vec<u8>,
+        /// The key that does not belong behind it, as written.
+        second: Vec<u8>,
+    },
+    /// A file of Cyrus 2.4 or older can't hold the byte there.
+    #[error("a flat file of Cyrus 2.4 or older can't hold the byte 0x{byte:02X} of the key or value of {}", bstr::BStr::new(.key))]
+    Unwritable {
+        /// The record's key.
+        key: Vec<u8>,
+        /// The first byte that can't be written.
+        byte: u8,
+    },
+}
+
+/// Writes a flat file; [`written_order`] sorts keys as it wants them.
+pub struct Writer<W: Write> {
+    out: W,
+    style: Style,
+    last: Vec<u8>,
+}
+
+/// Compares two keys as they stand in a file of `style`: the order that a flat file keeps.
+pub fn written_order(style: Style, a: &[u8], b: &[u8]) -> Ordering {
+    match style {
+        Style::Raw => KeyOrder::Mbox.compare(a, b),
+        Style::Escaped => KeyOrder::Mbox.compare(&layout::encode(a), &layout::encode(b)),
+    }
+}
+
+impl<W: Write> Writer<W> {
+    /// A writer to `out`, which should be buffered.
+    pub fn new(out: W, style: Style) -> Self {
+        Writer { out, style, last: Vec::new() }
+    }
+
+    /// Writes a record.
+    ///
+    /// # Errors
+    /// See [`WriteError`]; nothing of the record is written unless the system refuses.
+    pub fn push(&mut self, key: &[u8], value: &[u8]) -> Result<(), WriteError> {
+        if key.is_empty() {
+            return Err(WriteError::EmptyKey);
+        }
+        let unwritable = |byte| WriteError::Unwritable { key: key.to_vec(), byte };
+        let raw_key = self.encoded(key, true).map_err(unwritable)?;
+        let raw_value = self.encoded(value, false).map_err(unwritable)?;
+        if KeyOrder::Mbox.compare(&self.last, &raw_key) != Ordering::Less {
+            return Err(WriteError::Order { first: self.last.clone(), second: raw_key.into_owned() });
+        }
+        for part in [&raw_key, &b"\t"[..], &raw_value, b"\n"] {
+            self.out.write_all(part)?;
+        }
+        self.last.clear();
+        self.last.extend_from_slice(&raw_key);
+        Ok(())
+    }
+
+    /// Ends the file and gives the output back.
+    ///
+    /// # Errors
+    /// What the system says to the flush.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.out.flush()?;
+        Ok(self.out)
+    }
+
+    fn encoded<'b>(&self, plain: &'b [u8], is_key: bool) -> Result<Cow<'b, [u8]>, u8> {
+        let refused = |byte: u8| matches!(byte, 0 | b'\r' | b'\n') || (is_key && byte == layout::KEY_END);
+        match self.style {
+            Style::Escaped => Ok(layout::encode(plain)),
+            Style::Raw => plain.iter().copied().find(|&b| refused(b)).map_or(Ok(Cow::Borrowed(plain)), Err),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! What a value looks like from outside: as much as telling whole values from cut and glued ones needs.
+
+use std::ops::Range;
+
+use memchr::{memchr, memchr_iter, memrchr};
+
+/// Length of the dlist `%(…)` that `value` starts with, up to its closing bracket; `None` if it starts with none or if
+/// the dlist is not closed. `value` is unescaped.
+///
+/// Brackets count outside of quoted strings and literals (`lib/dlist.c`, `dlist_parse`).
+pub fn dlist_len(value: &[u8]) -> Option<usize> {
+    if !value.starts_with(b"%(") {
+        return None;
+    }
+    let mut depth = 0usize;
+    let mut at = 0usize;
+    while let Some(&byte) = value.get(at) {
+        at = at.checked_add(1)?;
+        match byte {
+            b'(' => depth = depth.checked_add(1)?,
+            b')' => {
+                depth = depth.checked_sub(1)?;
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            b'"' => at = behind_quoted(value, at)?,
+            b'{' => at = behind_literal(value, at)?,
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Offset behind the quoted string whose first byte is at `at`.
+fn behind_quoted(value: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        let byte = *value.get(at)?;
+        at = at.checked_add(if byte == b'\\' { 2 } else { 1 })?;
+        if byte == b'"' {
+            return Some(at);
+        }
+    }
+}
+
+/// Offset behind the literal `{N}CRLF…` or `{N+}CRLF…` whose count starts at `at`; `at` itself if it is none.
+fn behind_literal(value: &[u8], at: usize) -> Option<usize> {
+    let rest = value.get(at..)?;
+    let (len, used) = leading_number(rest)?;
+    let tail = rest.get(used..)?;
+    let head = if tail.starts_with(b"}\r\n") {
+        3usize
+    } else if tail.starts_with(b"+}\r\n") {
+        4
+    } else {
+        return Some(at);
+    };
+    let end = at.checked_add(used)?.checked_add(head)?.checked_add(usize::try_from(len).ok()?)?;
+    (end <= value.len()).then_some(end)
+}
+
+/// The decimal number that `bytes` start with, and how many bytes it takes; 0 of 0 bytes if there is none, `None` on
+/// overflow.
+pub fn leading_number(bytes: &[u8]) -> Option<(u64, usize)> {
+    let digits = bytes.iter().take_while(|b| b.is_ascii_digit());
+    digits
+        .clone()
+        .try_fold(0u64, |n, &b| n.checked_mul(10)?.checked_add(u64::from(b - b'0')))
+        .map(|n| (n, digits.count()))
+}
+
+/// Whether `value` starts as the records of 2.0 to 2.4 do: a number, and a space.
+pub fn is_numbered(value: &[u8]) -> bool {
+    matches!(leading_number(value), Some((_, used)) if used > 0 && value.get(used) == Some(&b' '))
+}
+
+/// Whether `value` starts as a record of some Cyrus does: a dlist, the bracket of the 2011 snapshots, or a numbered line.
+pub fn is_record(value: &[u8]) -> bool {
+    value.starts_with(b"%(") || value.starts_with(b"(") || is_numbered(value)
+}
+
+/// Whether a value looks as it was written: a closed dlist, or a numbered line whose ACL has its last TAB.
+pub fn looks_whole(value: &[u8]) -> bool {
+    dlist_len(value) == Some(value.len()) || (is_numbered(value) && value.ends_with(b"\t"))
+}
+
+/// Where a second record begins inside the value of a line whose LF is lost: the range of its key within the value.
+///
+/// A dlist that is closed has nothing behind it, and a line holds no raw TAB in it. A value up to 2.4 never has `number SP`
+/// behind one of its TABs, since what stands there are identifiers and rights.
+pub fn glued(value: &[u8]) -> Option<Range<usize>> {
+    let tab = memchr(b'\t', value)?;
+    if value.starts_with(b"%(") {
+        let start = dlist_len(value).filter(|&end| end <= tab);
+        return Some(start.unwrap_or(tab)..tab);
+    }
+    let mut fields = memchr_iter(b'\t', value);
+    let second = fields.find(|&tab| value.get(tab.saturating_add(1)..).is_some_and(is_record))?;
+    let start = value.get(..second).and_then(|front| memrchr(b'\t', front));
+    Some(start.map_or(second, |start| start.saturating_add(1))..second)
+}
+
+/// Whether `byte` does not occur in the names of any Cyrus: controls but its separators 0x1D, 0x1E and 0x1F.
+pub fn is_odd_in_key(byte: u8) -> bool {
+    byte < 0x1D || byte == 0x7F
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dlist_ends_at_its_own_bracket() {
+        assert_eq!(dlist_len(b"%(T e)"), Some(6));
+        assert_eq!(dlist_len(b"%(A %(x lrs)) rest"), Some(13));
+        assert_eq!(dlist_len(b"%(A \")\\\")\" B c)"), Some(15));
+        assert_eq!(dlist_len(b"%(A {3}\r\n)))) B"), Some(13));
+        assert_eq!(dlist_len(b"%(A {3+}\r\n)))) B"), Some(14));
+        for open in [&b"%(T e"[..], b"%(A \")", b"%(A {9}\r\n))", b"T e)", b"", b"%(A {99999999999999999999}\r\n)"] {
+            assert_eq!(dlist_len(open), None, "{open:?}");
+        }
+    }
+
+    #[test]
+    fn shapes_are_told_apart() {
+        assert!(is_numbered(b"0 default anna\tlrs\t"));
+        assert!(!is_numbered(b"default anna") && !is_numbered(b" 1") && !is_numbered(b"12"));
+        assert!(is_record(b"%(T e)") && is_record(b"(uniqueid x) 0 default "));
+    }
+}

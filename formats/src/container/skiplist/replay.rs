@@ -1,0 +1,186 @@
+//! What the log leaves: live records by key and by offset, brought forward one change at a time.
+
+use std::cmp::Ordering;
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::bits::OffsetSet;
+use super::layout::{Node, NodeKind};
+use super::scan::{Item, Scan};
+use super::view::List;
+use crate::container::KeyOrder;
+use crate::image::Cursor;
+
+/// What a DELETE finds at the offset it names.
+#[derive(Clone, Copy, Debug)]
+pub enum Deleted<'a> {
+    /// A live record.
+    Live(Node<'a>),
+    /// A record that is not live; with it the live record of its key, if there is one.
+    Dead(Option<Node<'a>>),
+    /// Nothing that can be read.
+    Nothing,
+}
+
+/// The live records at some moment of a file's log.
+///
+/// INORDER records stand in key order, so they are found by halving; only what the log added is hashed.
+pub struct Live<'a> {
+    cursor: Cursor<'a>,
+    order: KeyOrder,
+    inorder: Vec<u32>,
+    live: OffsetSet,
+    added: HashTable<u32>,
+    seed: u64,
+}
+
+impl<'a> Live<'a> {
+    /// The state at the last checkpoint, and the offset where the log begins: the first ADD, DELETE or COMMIT.
+    pub fn at_checkpoint(cursor: Cursor<'a>, order: KeyOrder) -> (Self, u64) {
+        let mut live = Live {
+            cursor,
+            order,
+            inorder: Vec::new(),
+            live: OffsetSet::new(cursor),
+            added: HashTable::new(),
+            seed: RandomState::new().hash_one(cursor.len()),
+        };
+        let mut log_at = cursor.len();
+        for item in Scan::new(cursor) {
+            match item {
+                Item::Record(node) if node.kind == NodeKind::Inorder => live.push_inorder(node),
+                Item::Record(_) | Item::Delete { .. } | Item::Commit(_) => {
+                    log_at = item.span().start;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        live.settle();
+        (live, log_at)
+    }
+
+    fn push_inorder(&mut self, node: Node<'a>) {
+        if let Ok(offset) = u32::try_from(node.offset) {
+            self.live.insert(node.offset);
+            self.inorder.push(offset);
+        }
+    }
+
+    /// Puts INORDER records that damage left out of order into order; of two of one key the later is live.
+    fn settle(&mut self) {
+        let Live { cursor, order, inorder, live, .. } = self;
+        let compare = |a: &u32, b: &u32| order.compare(key_at(*cursor, *a), key_at(*cursor, *b));
+        if inorder.is_sorted_by(|a, b| compare(a, b) == Ordering::Less) {
+            return;
+        }
+        inorder.sort_by(compare);
+        inorder.dedup_by(|later, kept| {
+            let same = compare(later, kept) == Ordering::Equal;
+            if same {
+                live.remove(u64::from(*kept));
+                *kept = *later;
+            }
+            same
+        });
+    }
+
+    fn hash(&self, key: &[u8]) -> u64 {
+        xxh3_64_with_seed(key, self.seed)
+    }
+
+    fn same_key(&self, offset: u32, key: &[u8]) -> bool {
+        self.order.compare(key_at(self.cursor, offset), key) == Ordering::Equal
+    }
+
+    /// The live record of a key.
+    pub fn find(&self, key: &[u8]) -> Option<Node<'a>> {
+        let added = self.added.find(self.hash(key), |&offset| self.same_key(offset, key)).copied();
+        let node = added.or_else(|| self.find_inorder(key))?;
+        Node::read(self.cursor, u64::from(node)).ok()
+    }
+
+    fn find_inorder(&self, key: &[u8]) -> Option<u32> {
+        let less = |&offset: &u32| self.order.compare(key_at(self.cursor, offset), key) == Ordering::Less;
+        let found = *self.inorder.get(self.inorder.partition_point(less))?;
+        (self.is_live(found) && self.same_key(found, key)).then_some(found)
+    }
+
+    /// Whether the record at an offset is live.
+    pub fn is_live(&self, offset: u32) -> bool {
+        self.live.contains(u64::from(offset))
+    }
+
+    /// Takes a record in; answers the live record of the same key that it displaces.
+    pub fn add(&mut self, node: Node<'a>) -> Option<Node<'a>> {
+        let displaced = self.find(node.key);
+        if let Some(old) = displaced {
+            self.remove(old);
+        }
+        let offset = u32::try_from(node.offset).ok()?;
+        self.live.insert(node.offset);
+        let (cursor, seed) = (self.cursor, self.seed);
+        let rehash = move |&offset: &u32| xxh3_64_with_seed(key_at(cursor, offset), seed);
+        self.added.insert_unique(self.hash(node.key), offset, rehash);
+        displaced
+    }
+
+    /// What a DELETE of `target` would find.
+    pub fn look_up(&self, target: u32) -> Deleted<'a> {
+        match Node::read(self.cursor, u64::from(target)) {
+            Ok(node) if node.kind == NodeKind::Dummy => Deleted::Nothing,
+            Ok(node) if self.is_live(target) => Deleted::Live(node),
+            Ok(node) => Deleted::Dead(self.find(node.key)),
+            Err(_) => Deleted::Nothing,
+        }
+    }
+
+    /// Takes a live record out.
+    pub fn remove(&mut self, node: Node<'a>) {
+        self.live.remove(node.offset);
+        let hash = self.hash(node.key);
+        if let Ok(entry) = self.added.find_entry(hash, |&offset| u64::from(offset) == node.offset) {
+            entry.remove();
+        }
+    }
+
+    /// Number of live records.
+    pub fn len(&self) -> usize {
+        self.added.len() + self.inorder.iter().filter(|&&offset| self.is_live(offset)).count()
+    }
+
+    /// Offsets of all live records in key order.
+    ///
+    /// Starts from the file's own list, which is in order already unless it is damaged, and sorts what that leaves.
+    pub fn sorted(&self) -> Vec<u32> {
+        let mut offsets = Vec::with_capacity(self.len());
+        let list = List::new(self.cursor);
+        let taken = OffsetSet::new(self.cursor);
+        let mut take = |offset: u32| {
+            let wanted = self.is_live(offset) && taken.insert(u64::from(offset));
+            if wanted {
+                offsets.push(offset);
+            }
+            wanted
+        };
+        let first = list.head().and_then(|head| head.pointer(0)).unwrap_or_default();
+        list.walk(first, 0, &mut |node| {
+            take(u32::try_from(node.offset).unwrap_or_default());
+            true
+        });
+        self.inorder.iter().chain(&self.added).for_each(|&offset| {
+            take(offset);
+        });
+        offsets.sort_by(|&a, &b| self.order.compare(key_at(self.cursor, a), key_at(self.cursor, b)));
+        offsets
+    }
+}
+
+/// The key of the node at an offset that a scan has found one at.
+pub fn key_at(cursor: Cursor<'_>, offset: u32) -> &[u8] {
+    let offset = u64::from(offset);
+    let len = cursor.be_u32(offset.saturating_add(4)).unwrap_or_default();
+    cursor.bytes(offset.saturating_add(8), u64::from(len)).unwrap_or_default()
+}

@@ -1,0 +1,176 @@
+//! The file in physical order behind its header, resynchronising behind damage.
+
+use super::layout::{
+    ADD, Broken, COMMIT, DELETE, DUMMY_OFFSET, FIRST_RECORD, INORDER, Node, NodeKind, is_record_offset,
+};
+use crate::image::{Cursor, Span};
+
+/// One thing in the file, in physical order.
+#[derive(Clone, Copy, Debug)]
+pub enum Item<'a> {
+    /// The DUMMY node.
+    Dummy(Node<'a>),
+    /// An INORDER or ADD record.
+    Record(Node<'a>),
+    /// A DELETE.
+    Delete {
+        /// Its 8 bytes.
+        span: Span,
+        /// Offset of the record that it deletes.
+        target: u32,
+    },
+    /// A COMMIT.
+    Commit(Span),
+    /// Zero words where a type is expected.
+    Zeros(Span),
+    /// What the end of the file cuts off.
+    Torn(Span, Broken),
+    /// Bytes that are nothing, up to where something plausible starts.
+    Gap(Span, Broken),
+}
+
+impl Item<'_> {
+    /// The bytes it covers.
+    #[inline]
+    pub fn span(&self) -> Span {
+        match self {
+            Item::Dummy(node) | Item::Record(node) => node.span(),
+            Item::Delete { span, .. }
+            | Item::Commit(span)
+            | Item::Zeros(span)
+            | Item::Torn(span, _)
+            | Item::Gap(span, _) => *span,
+        }
+    }
+
+    /// Whether its bytes can't be read.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Item::Zeros(_) | Item::Torn(..) | Item::Gap(..))
+    }
+}
+
+/// Reads a file's items one behind the other; they cover it from where it starts to its end.
+///
+/// What can't be read is skipped in steps of 4 bytes until something plausible starts. A step costs a bounded number of
+/// reads whatever the file holds, so the whole scan is linear in the file's length.
+#[derive(Clone, Debug)]
+pub struct Scan<'a> {
+    cursor: Cursor<'a>,
+    at: u64,
+}
+
+impl<'a> Scan<'a> {
+    /// Scans everything behind the header.
+    pub fn new(cursor: Cursor<'a>) -> Self {
+        Scan::from(cursor, DUMMY_OFFSET)
+    }
+
+    /// Scans from `offset` on, where an item starts.
+    pub fn from(cursor: Cursor<'a>, offset: u64) -> Self {
+        Scan { cursor, at: offset }
+    }
+
+    /// Where the next item starts.
+    pub fn offset(&self) -> u64 {
+        self.at
+    }
+
+    fn damage(&self, broken: Broken) -> Item<'a> {
+        let zeros = self.cursor.rest(self.at).iter().take_while(|&&b| b == 0).count() as u64;
+        if broken == Broken::Type(0) || self.at + zeros == self.cursor.len() {
+            let whole_words = if self.at + zeros == self.cursor.len() { zeros } else { zeros & !3 };
+            return Item::Zeros(Span::at(self.at, whole_words));
+        }
+        let end = self.cursor.len();
+        let mut next = self.at.saturating_add(4);
+        while next < end && !starts_item(self.cursor, next) {
+            next += 4;
+        }
+        let span = Span::new(self.at, next.min(end));
+        let cut = matches!(broken, Broken::Head | Broken::Key(_) | Broken::Value(_) | Broken::Pointers);
+        if next >= end && cut && begins_known(self.cursor, self.at) {
+            return Item::Torn(span, broken);
+        }
+        Item::Gap(span, broken)
+    }
+
+    fn dummy(&self) -> Item<'a> {
+        let whole = Span::new(DUMMY_OFFSET, FIRST_RECORD.min(self.cursor.len()));
+        match Node::read(self.cursor, DUMMY_OFFSET) {
+            Ok(node) if node.kind == NodeKind::Dummy && node.key.is_empty() && node.value.is_empty() => {
+                Item::Dummy(node)
+            }
+            Ok(_) => Item::Gap(whole, Broken::Implausible),
+            Err(broken) if whole.end < FIRST_RECORD => Item::Torn(whole, broken),
+            Err(broken) => Item::Gap(whole, broken),
+        }
+    }
+}
+
+impl<'a> Iterator for Scan<'a> {
+    type Item = Item<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Item<'a>> {
+        if self.at >= self.cursor.len() {
+            return None;
+        }
+        let item = match self.at {
+            DUMMY_OFFSET => self.dummy(),
+            at => item_at(self.cursor, at).unwrap_or_else(|broken| self.damage(broken)),
+        };
+        self.at = item.span().end;
+        Some(item)
+    }
+}
+
+/// The item at `offset`, if one can be read there.
+#[inline]
+fn item_at(cursor: Cursor<'_>, offset: u64) -> Result<Item<'_>, Broken> {
+    match cursor.be_u32(offset) {
+        Some(INORDER | ADD) => {
+            let node = Node::read(cursor, offset)?;
+            // A length that a flipped bit changed often still ends at a terminator, in the middle of the next record.
+            let sound = node.is_flawless() || leads_on(cursor, node.end());
+            if sound { Ok(Item::Record(node)) } else { Err(Broken::Implausible) }
+        }
+        Some(COMMIT) => Ok(Item::Commit(Span::at(offset, 4))),
+        Some(DELETE) => {
+            let target = cursor.be_u32(offset.saturating_add(4)).ok_or(Broken::Head)?;
+            Ok(Item::Delete { span: Span::at(offset, 8), target })
+        }
+        Some(other) => Err(Broken::Type(other)),
+        None => Err(Broken::Head),
+    }
+}
+
+/// Whether the word at `offset` is the type of something in the log or the INORDER region.
+fn begins_known(cursor: Cursor<'_>, offset: u64) -> bool {
+    match cursor.be_u32(offset) {
+        Some(word) => matches!(word, INORDER | ADD | DELETE | COMMIT),
+        None => cursor.rest(offset).iter().all(|&b| b == 0),
+    }
+}
+
+/// Whether the file may go on at `offset` like a skiplist file: with a known type, or by ending there.
+fn leads_on(cursor: Cursor<'_>, offset: u64) -> bool {
+    offset >= cursor.len() || begins_known(cursor, offset)
+}
+
+/// Whether an item starts at `offset` beyond reasonable doubt: the test for going on behind damage.
+///
+/// Keys and values are text and pointers are multiples of 4, so a type word inside a record is rare, and what follows it
+/// there rarer still.
+fn starts_item(cursor: Cursor<'_>, offset: u64) -> bool {
+    let followed = |end: u64| leads_on(cursor, end) || cursor.be_u32(end) == Some(0);
+    match cursor.be_u32(offset) {
+        Some(INORDER | ADD) => Node::read(cursor, offset).is_ok_and(|node| node.is_flawless()),
+        Some(COMMIT) => followed(offset.saturating_add(4)),
+        Some(DELETE) => {
+            let target = cursor.be_u32(offset.saturating_add(4));
+            let back = target.is_some_and(|t| is_record_offset(t) && u64::from(t) < offset);
+            back && followed(offset.saturating_add(8))
+        }
+        _ => false,
+    }
+}

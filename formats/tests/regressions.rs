@@ -1,0 +1,71 @@
+//! Replays the inputs that fuzzing once found something with: `corpus/regressions/TARGET/*`.
+
+mod common;
+#[allow(dead_code)]
+#[path = "../../fuzz/src/lib.rs"]
+mod fuzz;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+fn names(folder: &Path) -> BTreeSet<String> {
+    let items = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    items.map(|item| item.expect("an item").file_name().into_string().expect("a plain name")).collect()
+}
+
+#[test]
+fn every_regression_stays_fixed() {
+    let folder = common::corpus().join("regressions");
+    let mut replayed = 0;
+    for target in names(&folder).iter().filter(|name| *name != "README.md") {
+        let (_, body) = fuzz::TARGETS
+            .iter()
+            .find(|(name, _)| name == target)
+            .unwrap_or_else(|| panic!("corpus/regressions/{target} names no fuzz target"));
+        for input in names(&folder.join(target)) {
+            let path = folder.join(target).join(&input);
+            println!("{target} {input}");
+            body(&fs::read(path).expect("an input"));
+            replayed += 1;
+        }
+    }
+    println!("{replayed} inputs replayed");
+}
+
+#[test]
+fn genuine_files_hold_what_the_targets_ask() {
+    use rayon::prelude::*;
+
+    let databases = common::files("", |path| {
+        let name = path.to_string_lossy();
+        !name.contains("regressions") && name.ends_with(".db") && fs::metadata(path).is_ok_and(|m| m.len() <= 65_536)
+    });
+    databases.par_iter().for_each(|path| {
+        let bytes = fs::read(path).expect("a corpus file");
+        let format = coroner_formats::container::detect(&bytes).format;
+        let format = format.map(|format| format.as_str()).unwrap_or("none");
+        println!("{} ({format})", path.display());
+        for (name, body) in fuzz::TARGETS {
+            if *name == "detect" || name.split('_').next() == Some(format) {
+                body(&bytes);
+            }
+        }
+    });
+}
+
+/// A target without its libFuzzer program, or a program without its target, would go unfuzzed in silence.
+#[test]
+fn every_target_has_its_program() {
+    let fuzz_folder = common::corpus().join("../fuzz");
+    let programs: BTreeSet<String> =
+        names(&fuzz_folder.join("fuzz_targets")).iter().map(|name| name.trim_end_matches(".rs").to_owned()).collect();
+    let targets: BTreeSet<String> = fuzz::TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(programs, targets);
+    let manifest = fs::read_to_string(fuzz_folder.join("Cargo.toml")).expect("the fuzz manifest");
+    for target in &targets {
+        let body = fs::read_to_string(fuzz_folder.join(format!("fuzz_targets/{target}.rs"))).expect("a program");
+        assert!(body.contains(&format!("coroner_fuzz::{target}(")), "{target}.rs runs another target");
+        assert!(manifest.contains(&format!("name = \"{target}\"")), "{target} is not in fuzz/Cargo.toml");
+    }
+}

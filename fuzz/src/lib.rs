@@ -1,0 +1,76 @@
+//! What coroner promises of any input, one function a fuzz target.
+//!
+//! The fuzz targets call these with what libFuzzer makes up; `formats/tests/regressions.rs` calls them with the inputs
+//! in `corpus/regressions/`, so that a finding once fixed stays fixed on any toolchain.
+
+mod container;
+mod record;
+mod reseal;
+
+use coroner_formats::container::Format::{Flat, Skiplist, Twoskip};
+
+/// A fuzz target: its name, and what it does with an input.
+pub type Target = (&'static str, fn(&[u8]));
+
+macro_rules! targets {
+    ($($(#[$doc:meta])* $name:ident = $body:expr;)+) => {
+        $($(#[$doc])* pub fn $name(bytes: &[u8]) {
+            let body: fn(&[u8]) = $body;
+            body(bytes);
+        })+
+        /// Every target.
+        pub const TARGETS: &[Target] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+targets! {
+    /// What a file is.
+    detect = container::detect;
+    /// Tiles of a skiplist.
+    skiplist_tiles = |bytes| container::tiles(bytes, Skiplist);
+    /// Live records of a skiplist.
+    skiplist_view = |bytes| container::view(bytes, Skiplist);
+    /// Verification of a skiplist.
+    skiplist_verify = |bytes| container::verify(bytes, Skiplist);
+    /// Carving a skiplist.
+    skiplist_carve = |bytes| container::carve(bytes, Skiplist);
+    /// Transactions of a skiplist.
+    skiplist_log = |bytes| container::log(bytes, Skiplist);
+    /// What Cyrus makes of a skiplist.
+    skiplist_as_cyrus = |bytes| container::as_cyrus(bytes, Skiplist);
+    /// Tiles of a twoskip file.
+    twoskip_tiles = |bytes| sealed(bytes, |bytes| container::tiles(bytes, Twoskip));
+    /// Live records of a twoskip file.
+    twoskip_view = |bytes| sealed(bytes, |bytes| container::view(bytes, Twoskip));
+    /// Verification of a twoskip file.
+    twoskip_verify = |bytes| sealed(bytes, |bytes| container::verify(bytes, Twoskip));
+    /// Carving a twoskip file.
+    twoskip_carve = |bytes| sealed(bytes, |bytes| container::carve(bytes, Twoskip));
+    /// Transactions of a twoskip file.
+    twoskip_log = |bytes| sealed(bytes, |bytes| container::log(bytes, Twoskip));
+    /// What Cyrus makes of a twoskip file.
+    twoskip_as_cyrus = |bytes| sealed(bytes, |bytes| container::as_cyrus(bytes, Twoskip));
+    /// Tiles of a flat file.
+    flat_tiles = |bytes| container::tiles(bytes, Flat);
+    /// Live records of a flat file.
+    flat_view = |bytes| container::view(bytes, Flat);
+    /// Verification of a flat file.
+    flat_verify = |bytes| container::verify(bytes, Flat);
+    /// Carving a flat file.
+    flat_carve = |bytes| container::carve(bytes, Flat);
+    /// What Cyrus makes of a flat file.
+    flat_as_cyrus = |bytes| container::as_cyrus(bytes, Flat);
+    /// A record: key, TAB, value.
+    record = record::record;
+    /// A name, an access control list or a mailbox type.
+    record_parts = record::parts;
+}
+
+/// The input as it is, and once more with its check sums made right: few mutations survive them otherwise.
+fn sealed(bytes: &[u8], property: fn(&[u8])) {
+    property(bytes);
+    let resealed = reseal::twoskip(bytes);
+    if resealed != bytes {
+        property(&resealed);
+    }
+}

@@ -1,0 +1,170 @@
+//! A user's file, opened: its bytes, its lock, and the format to read it as.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Options;
+use super::gate::plain;
+use super::held::Held;
+use crate::failure::Failure;
+use crate::formats::container::{self, Database, Detection, Format, KeyOrder};
+use crate::formats::image::Image;
+use crate::render::text::printable;
+
+enum Bytes {
+    Held(Arc<Held>),
+    Stdin(Image),
+}
+
+/// An opened file. Its lock, if any, lasts as long as it lives.
+pub struct Source {
+    path: PathBuf,
+    bytes: Bytes,
+    detection: Detection,
+    format: Option<Format>,
+    order: Option<KeyOrder>,
+}
+
+impl Source {
+    /// Opens the file at `path`; `-` reads standard input to its end.
+    ///
+    /// A file of zero bytes opens, without a [format](Source::format): Cyrus takes it for a new database.
+    ///
+    /// # Errors
+    /// Whatever is no regular file, cannot be read or locked, is no database, or is one that this version does not read.
+    pub fn open(path: &Path, options: &Options) -> Result<Source, Failure> {
+        let bytes = if path.as_os_str() == "-" {
+            let mut bytes = Vec::new();
+            let read = std::io::stdin().lock().read_to_end(&mut bytes);
+            read.map_err(|error| Failure::file(path, plain(error), "check what is piped into it"))?;
+            Bytes::Stdin(Image::from(bytes))
+        } else {
+            Bytes::Held(Held::open(path, options)?)
+        };
+        let detection = container::detect(bytes_of(&bytes));
+        let mut source = Source { path: path.to_owned(), bytes, detection, format: None, order: options.order };
+        if !source.is_empty() {
+            source.format = Some(source.choose(options.format)?);
+        }
+        Ok(source)
+    }
+
+    /// The format to read it as: the forced one unless the file is certainly something else, or the one it looks like.
+    fn choose(&self, forced: Option<Format>) -> Result<Format, Failure> {
+        let evidence = &self.detection.evidence;
+        let looks = self.detection.format;
+        let Some(format) = forced.or(looks) else {
+            let what = format!("not a mailbox list: it looks like {evidence}");
+            return Err(Failure::file(&self.path, what, "name a mailboxes.db, or force a format with --as FORMAT"));
+        };
+        let wrong = |next: String| {
+            let what = format!("not {}: it looks like {evidence}", article(format));
+            Err(Failure::file(&self.path, what, next))
+        };
+        match looks {
+            Some(other) if other != format && (self.detection.certain || is_text(other) != is_text(format)) => {
+                wrong(format!("leave out --as, or use --as {other}"))
+            }
+            None if self.detection.certain => wrong("name a mailboxes.db".into()),
+            _ => self.readable(format),
+        }
+    }
+
+    fn readable(&self, format: Format) -> Result<Format, Failure> {
+        match container::open(&[], format) {
+            Ok(_) => Ok(format),
+            Err(unsupported) => {
+                let next = "convert it to twoskip with Cyrus' cvt_cyrusdb, or give coroner what ctl_mboxlist -d prints";
+                Err(Failure::file(&self.path, unsupported, next))
+            }
+        }
+    }
+
+    /// The path as the user gave it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The path as it is printed in messages.
+    pub fn name(&self) -> String {
+        printable(self.path.as_os_str().as_encoded_bytes())
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> &[u8] {
+        bytes_of(&self.bytes)
+    }
+
+    /// Whether the file has no bytes at all.
+    pub fn is_empty(&self) -> bool {
+        self.bytes().is_empty()
+    }
+
+    /// What it looks like.
+    pub fn detection(&self) -> &Detection {
+        &self.detection
+    }
+
+    /// The format it is read as; `None` for a file of zero bytes.
+    pub fn format(&self) -> Option<Format> {
+        self.format
+    }
+
+    /// The database in it; `None` for a file of zero bytes.
+    pub fn database(&self) -> Option<Box<dyn Database<'_> + '_>> {
+        self.format.and_then(|format| container::open(self.bytes(), format).ok())
+    }
+
+    /// The order to read `database` in: the forced one, or the one that fits its keys.
+    pub fn order(&self, database: &dyn Database<'_>) -> KeyOrder {
+        self.order.unwrap_or_else(|| database.order().best(usual_order(database.format())))
+    }
+
+    /// A file that Cyrus was writing to take this one's place, if it is there: `mailboxes.db.NEW`.
+    pub fn successor(&self) -> Option<PathBuf> {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".NEW");
+        let path = PathBuf::from(name);
+        (matches!(self.bytes, Bytes::Held(_)) && path.exists()).then_some(path)
+    }
+
+    /// Checks, when the work is done, that the file did not change meanwhile.
+    ///
+    /// # Errors
+    /// If its length, time of modification or inode is another than at opening.
+    pub fn still(&self) -> Result<(), Failure> {
+        match &self.bytes {
+            Bytes::Held(held) => held.still(&self.path),
+            Bytes::Stdin(_) => Ok(()),
+        }
+    }
+}
+
+fn bytes_of(bytes: &Bytes) -> &[u8] {
+    match bytes {
+        Bytes::Held(held) => &held.image,
+        Bytes::Stdin(image) => image,
+    }
+}
+
+/// The order a format's keys stand in on most servers (see [`KeyOrder`]).
+pub(crate) fn usual_order(format: Format) -> KeyOrder {
+    match format {
+        Format::Skiplist => KeyOrder::Signed,
+        Format::Flat => KeyOrder::Mbox,
+        _ => KeyOrder::Unsigned,
+    }
+}
+
+fn is_text(format: Format) -> bool {
+    format == Format::Flat || format.is_dump()
+}
+
+fn article(format: Format) -> String {
+    match format {
+        Format::Show => "what `cyr_dbtool … show` prints".into(),
+        Format::Json | Format::Text => format!("a dump of ctl_mboxlist ({format})"),
+        _ => format!("a {format} file"),
+    }
+}

@@ -1,0 +1,143 @@
+//! Text made side by side and written in order, in bounded memory.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+
+/// Bytes that travel together from a maker to the writer.
+const CHUNK_LEN: usize = 1 << 20;
+/// Chunks of one part that may wait for the writer.
+const CHUNKS_AHEAD: usize = 2;
+
+/// Buffers that were written and can be filled again.
+type Spare = Mutex<Vec<Vec<u8>>>;
+
+/// Where a part's text goes.
+pub struct Chunks<'p> {
+    buffer: Vec<u8>,
+    full: SyncSender<Vec<u8>>,
+    spare: &'p Spare,
+    open: bool,
+}
+
+impl Chunks<'_> {
+    /// The buffer to append to; call [`flow`](Chunks::flow) now and then.
+    #[inline]
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
+    /// Hands the buffer on if it is full; `false` when nobody wants more.
+    #[inline]
+    pub fn flow(&mut self) -> bool {
+        if self.buffer.len() >= CHUNK_LEN {
+            self.hand_on();
+        }
+        self.open
+    }
+
+    fn hand_on(&mut self) {
+        let full = std::mem::replace(&mut self.buffer, fresh(self.spare));
+        self.open = self.full.send(full).is_ok();
+    }
+
+    /// Hands on what is left; whether it is still wanted.
+    fn finish(mut self) -> bool {
+        if !self.buffer.is_empty() {
+            self.open &= self.full.send(std::mem::take(&mut self.buffer)).is_ok();
+        }
+        self.open
+    }
+}
+
+/// Makes the text of `parts` parts on as many threads as rayon has, and writes it in the order of the parts.
+///
+/// # Errors
+/// The first error of `write`; the makers then stop.
+pub fn ordered(
+    parts: usize,
+    make: impl Fn(usize, &mut Chunks<'_>) + Sync,
+    mut write: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    let spare = Mutex::new(Vec::new());
+    let next = AtomicUsize::new(0);
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..parts).map(|_| sync_channel(CHUNKS_AHEAD)).unzip();
+    let senders: Vec<_> = senders.into_iter().map(|sender| Mutex::new(Some(sender))).collect();
+    let maker = || loop {
+        let part = next.fetch_add(1, Ordering::Relaxed);
+        let Some(sender) = senders.get(part) else { break };
+        let Some(full) = sender.lock().unwrap_or_else(PoisonError::into_inner).take() else { break };
+        let mut chunks = Chunks { buffer: fresh(&spare), full, spare: &spare, open: true };
+        make(part, &mut chunks);
+        if !chunks.finish() {
+            break;
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..rayon::current_num_threads().min(parts) {
+            scope.spawn(maker);
+        }
+        write_all(receivers, &spare, &mut write)
+    })
+}
+
+/// Writes what the parts hand on, one part behind the other, and gives the buffers back.
+fn write_all(
+    parts: Vec<Receiver<Vec<u8>>>,
+    spare: &Spare,
+    mut write: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    for mut chunk in parts.into_iter().flatten() {
+        write(&chunk)?;
+        chunk.clear();
+        spare.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
+    }
+    Ok(())
+}
+
+fn fresh(spare: &Spare) -> Vec<u8> {
+    let used = spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    used.unwrap_or_else(|| Vec::with_capacity(CHUNK_LEN + CHUNK_LEN / 8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(part: usize) -> String {
+        format!("part {part}\n").repeat(if part % 3 == 0 { 300_000 } else { part })
+    }
+
+    fn make(part: usize, chunks: &mut Chunks<'_>) {
+        for line in text(part).lines() {
+            chunks.buffer().extend_from_slice(line.as_bytes());
+            chunks.buffer().push(b'\n');
+            if !chunks.flow() {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn parts_are_written_in_their_order() {
+        let mut written = Vec::new();
+        ordered(20, make, |chunk| {
+            written.extend_from_slice(chunk);
+            Ok(())
+        })
+        .expect("written");
+        assert!(written == (0..20).map(text).collect::<String>().into_bytes());
+    }
+
+    #[test]
+    fn a_failing_writer_ends_the_work() {
+        let mut calls = 0;
+        let end = ordered(50, make, |_| {
+            calls += 1;
+            if calls < 3 { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+        });
+        assert_eq!(end.expect_err("no success").kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(calls, 3);
+    }
+}

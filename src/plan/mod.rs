@@ -1,0 +1,3 @@
+//! Writing: the only code that puts a user's file on the disk.
+
+pub mod safe_file;

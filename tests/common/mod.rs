@@ -1,0 +1,50 @@
+//! Runs coroner and the real Cyrus, and finds the genuine files.
+#![allow(dead_code)]
+
+pub mod cyrus;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use coroner::formats::container::{Format, detect};
+
+/// The corpus folder.
+pub fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus")
+}
+
+/// Runs coroner with these arguments and no standard input.
+pub fn coroner<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coroner"));
+    command.args(arguments).stdin(std::process::Stdio::null()).output().expect("coroner runs")
+}
+
+/// Every file below `folder` that `wanted` accepts, in a fixed order.
+pub fn files(folder: &Path, wanted: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for item in fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = item.expect("an item").path();
+        if path.is_dir() {
+            found.extend(files(&path, wanted));
+        } else if wanted(&path) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Every undamaged database of the corpus in a format that Cyrus 3.6.1 reads, with that format.
+pub fn undamaged() -> Vec<(PathBuf, Format)> {
+    let corpus = corpus();
+    let wanted = |path: &Path| {
+        let below = path.strip_prefix(&corpus).unwrap_or(path).to_string_lossy();
+        below.ends_with(".db") && !below.contains("/damaged/") && below.starts_with("cyrus-")
+    };
+    let format = |path: PathBuf| {
+        let format = detect(&fs::read(&path).expect("a corpus file")).format?;
+        matches!(format, Format::Skiplist | Format::Twoskip | Format::Flat).then_some((path, format))
+    };
+    files(&corpus, &wanted).into_iter().filter_map(format).collect()
+}
