@@ -125,6 +125,11 @@ impl Source {
         self.format.and_then(|format| container::open(self.bytes(), format).ok())
     }
 
+    /// The order that the user says the keys stand in.
+    pub fn forced_order(&self) -> Option<KeyOrder> {
+        self.order
+    }
+
     /// The order to read `database` in: the forced one, or the one that fits its keys.
     pub fn order(&self, database: &dyn Database<'_>) -> KeyOrder {
         self.order.unwrap_or_else(|| database.order().best(usual_order(database.format())))

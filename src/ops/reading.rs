@@ -1,8 +1,8 @@
 //! The live records of a file: by its own pointers when it is sound, else all that can be proven or plausibly read.
 
 use super::findings::{Findings, KEPT_PER_RULE};
-use crate::formats::container::{Carved, Database, Depth, Record, View};
-use crate::input::Source;
+use crate::formats::container::{Carved, Database, Depth, KeyOrder, Record, View};
+use crate::input::{Source, usual_order};
 
 /// Bytes of the file that one part of a parallel walk stands for.
 const PART_LEN: u64 = 1 << 20;
@@ -13,6 +13,9 @@ const PARTS_MAX: u64 = 4096;
 pub struct Reading<'a, 's> {
     /// What the structure's verification found.
     pub findings: Findings,
+    database: &'s dyn Database<'a>,
+    /// The order that the user says the keys stand in.
+    order: Option<KeyOrder>,
     records: Records<'a, 's>,
 }
 
@@ -33,12 +36,13 @@ impl<'a, 's> Reading<'a, 's> {
         database.verify(Depth::Structure, &mut |finding| findings.push(finding));
         findings.sort();
         let records = if findings.is_clean() {
-            let order = source.order(database);
+            // A walk follows the file's own pointers; which order they keep matters only for looking up keys.
+            let order = source.forced_order().unwrap_or(KeyOrder::Unsigned);
             Records::View(database.view(order, parts(source.bytes().len() as u64)))
         } else {
             Records::Carved(database.carve(source.order(database)))
         };
-        Reading { findings, records }
+        Reading { findings, database, order: source.forced_order(), records }
     }
 
     /// Number of parts that can be walked side by side.
@@ -72,7 +76,11 @@ impl<'a, 's> Reading<'a, 's> {
     /// Walks the records whose key starts with `prefix`, in the file's own key order.
     pub fn prefix(&self, prefix: &[u8], visit: &mut dyn FnMut(Record<'a>) -> bool) {
         match &self.records {
-            Records::View(view) => view.prefix(prefix, visit),
+            Records::View(_) => {
+                let usual = usual_order(self.database.format());
+                let order = self.order.unwrap_or_else(|| self.database.order().best(usual));
+                self.database.view(order, 1).prefix(prefix, visit);
+            }
             Records::Carved(carved) => {
                 let mut kept = carved.kept.iter().map(|kept| &kept.record).filter(|r| r.key.starts_with(prefix));
                 let _ = kept.all(|record| visit(record.clone()));
@@ -83,7 +91,10 @@ impl<'a, 's> Reading<'a, 's> {
     /// Whether there is a live record of this key.
     pub fn has(&self, key: &[u8]) -> bool {
         match &self.records {
-            Records::View(view) => view.get(key).is_some(),
+            Records::View(_) => {
+                // Cheaper than reading all keys to tell their order: only the right one finds a key that is there.
+                KeyOrder::ALL.into_iter().any(|order| self.database.view(order, 1).get(key).is_some())
+            }
             Records::Carved(carved) => carved.kept.iter().any(|kept| *kept.record.key == *key),
         }
     }

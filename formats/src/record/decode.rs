@@ -65,50 +65,39 @@ pub struct Decoded<'a> {
 /// Reads a record. Never fails: what can't be read is a fault.
 #[inline]
 pub fn decode<'a>(key: &'a [u8], value: &'a [u8], style: &Style) -> Decoded<'a> {
-    let mut faults = Vec::new();
-    let decoded_key = Key::decode(key, style.keys);
-    let entry = match &decoded_key {
-        Key::Mailbox(name) => value_of(Under::Name, name.clone(), value, style, &mut faults),
+    let mut decoded = Decoded { key: Key::decode(key, style.keys), entry: None, faults: Vec::new() };
+    let family = family_of(value);
+    let mut entry = match &decoded.key {
+        Key::Mailbox(name) => Entry::new(family, name.clone()),
         Key::Uniqueid(uniqueid) => {
-            value_of(Under::Uniqueid, Name::db(&b""[..]), value, style, &mut faults).map(|mut e| {
-                e.uniqueid.get_or_insert(Cow::Borrowed(uniqueid));
-                e
-            })
+            let mut entry = Entry::new(family, Name::db(&b""[..]));
+            entry.under = Under::Uniqueid;
+            entry.uniqueid = Some(Cow::Borrowed(uniqueid));
+            entry
         }
         Key::Jmap { jmapid, .. } => {
-            value_of(Under::Jmapid, Name::db(&b""[..]), value, style, &mut faults).map(|mut e| {
-                e.jmapid.get_or_insert(Cow::Borrowed(jmapid));
-                e
-            })
+            let mut entry = Entry::new(family, Name::db(&b""[..]));
+            entry.under = Under::Jmapid;
+            entry.jmapid = Some(Cow::Borrowed(jmapid));
+            entry
         }
-        _ => None,
+        _ => return decoded,
     };
-    Decoded { key: decoded_key, entry, faults }
-}
-
-#[inline(always)]
-fn value_of<'a>(
-    under: Under,
-    name: Name<'a>,
-    value: &'a [u8],
-    style: &Style,
-    faults: &mut Vec<Fault>,
-) -> Option<Entry<'a>> {
-    let mut entry = Entry::new(family_of(value), name);
-    entry.under = under;
     entry.raw = Cow::Borrowed(value);
-    let read = match entry.family {
+    let faults = &mut decoded.faults;
+    let read = match family {
         Family::Dlist => dlist::decode(&mut entry, value, faults),
         Family::L2 => extended::decode(&mut entry, value, style.numbering, faults),
         Family::L1 => legacy::decode_l1(&mut entry, value, style.numbering, faults),
         Family::L0 | Family::Dump => legacy::decode_l0(&mut entry, value),
     };
     if read {
-        return Some(entry);
+        decoded.entry = Some(entry);
+    } else {
+        let shown = value.get(..value.len().min(60)).unwrap_or_default();
+        push(faults, &rules::UNREADABLE, format!("the value is of no known encoding: {:?}", shown.as_bstr()));
     }
-    let shown = value.get(..value.len().min(60)).unwrap_or_default();
-    push(faults, &rules::UNREADABLE, format!("the value is of no known encoding: {:?}", shown.as_bstr()));
-    None
+    decoded
 }
 
 /// The family that a value's first bytes belong to.

@@ -6,6 +6,7 @@ pub mod history;
 pub(crate) mod item;
 pub(crate) mod layout;
 pub(crate) mod legacy;
+pub(crate) mod number;
 pub(crate) mod tolerant;
 
 pub use item::Spelling;
