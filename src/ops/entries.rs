@@ -1,7 +1,8 @@
 //! A database's records as mailbox entries, whatever era wrote them.
 
-use crate::formats::container::Record;
+use crate::formats::container::{Format, Record};
 use crate::formats::record::{Decoded, Entry, Key, KeyStyle, Style, decode};
+use crate::formats::text::lines;
 
 use super::reading::Reading;
 
@@ -34,8 +35,13 @@ impl Decoder {
                 sample.len() < full
             });
         }
-        let keys = KeyStyle::guess(sample.iter().map(|record| (&*record.key, &*record.value)));
-        Decoder { style: Style::of(keys) }
+        let values = sample.iter().map(|record| &*record.value);
+        let style = match reading.format() {
+            Format::Json => Style::JSON,
+            Format::Text => lines::recognise(values).map_or(Style::OLD, |recognised| Style::lines(&recognised)),
+            _ => Style::of(KeyStyle::guess(sample.iter().map(|record| (&*record.key, &*record.value)))),
+        };
+        Decoder { style }
     }
 
     /// Reads records of a known style.
