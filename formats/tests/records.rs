@@ -12,48 +12,15 @@ use coroner_formats::container::{Format, KeyOrder};
 use coroner_formats::record::*;
 use coroner_formats::text::lines::Era;
 
-/// Records of a `show` file: key TAB value LF; a value that ends in a literal's head goes on in the next line.
-fn records(show: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    let mut open = false;
-    for line in show.lines_with_terminator() {
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        if open && let Some((_, value)) = records.last_mut() {
-            value.push(b'\n');
-            value.extend_from_slice(line);
-        } else {
-            let (key, value) = line.split_once_str(b"\t").unwrap_or((line, b""));
-            records.push((key.to_vec(), value.to_vec()));
-        }
-        open = line.ends_with(b"}\r");
-    }
-    records
-}
-
 fn style_of(records: &[(Vec<u8>, Vec<u8>)]) -> Style {
     Style::of(KeyStyle::guess(records.iter().map(|(key, value)| (&key[..], &value[..]))))
-}
-
-/// The `show` files of undamaged databases. A Berkeley file in mbox order sends `show` round in circles: not those.
-fn sound_shows() -> Vec<PathBuf> {
-    let sound = |path: &Path| {
-        let name = path.to_string_lossy();
-        let usable = !name.contains("/damaged/") && !name.contains("mboxsort.btree");
-        name.ends_with(".show.txt") && usable && fs::metadata(path).unwrap().len() > 0
-    };
-    common::files("", sound)
-}
-
-fn release_of(path: &Path) -> String {
-    let path = path.strip_prefix(common::corpus()).unwrap();
-    path.iter().next().unwrap().to_str().unwrap().trim_start_matches("cyrus-").to_string()
 }
 
 #[test]
 fn every_genuine_value_decodes_and_encodes_to_the_same_bytes() {
     let mut count = 0;
-    for path in sound_shows() {
-        let records = records(&fs::read(&path).unwrap());
+    for path in common::sound_shows() {
+        let records = common::shown_records(&path);
         let style = style_of(&records);
         let path = path.display();
         for (key, value) in &records {
@@ -78,13 +45,13 @@ fn every_genuine_value_decodes_and_encodes_to_the_same_bytes() {
 
 #[test]
 fn the_style_of_every_genuine_file_is_known() {
-    for path in sound_shows() {
-        let records = records(&fs::read(&path).unwrap());
+    for path in common::sound_shows() {
+        let records = common::shown_records(&path);
         if records.is_empty() {
             continue;
         }
         let new = path.to_string_lossy().contains("upgrade")
-            || !matches!(&release_of(&path)[..3], "2.2" | "2.3" | "2.4" | "2.5" | "3.0" | "3.2" | "3.4");
+            || !matches!(&common::release_of(&path)[..3], "2.2" | "2.3" | "2.4" | "2.5" | "3.0" | "3.2" | "3.4");
         let wanted = if new { Style::NEW } else { Style::OLD };
         assert_eq!(style_of(&records), wanted, "{}", path.display());
     }
@@ -97,7 +64,7 @@ fn dump_of(show: &Path) -> Option<(PathBuf, Format, Style)> {
     if json.exists() {
         return Some((json, Format::Json, Style::JSON));
     }
-    let era = match &release_of(show)[..3] {
+    let era = match &common::release_of(show)[..3] {
         "2.2" => Era::D1,
         "2.3" | "2.4" => Era::D2,
         "2.5" => Era::D3,
@@ -155,9 +122,9 @@ fn assert_dumped(entry: &Entry<'_>, dumped: &Entry<'_>, grammar: Grammar, what: 
 #[test]
 fn entries_agree_with_what_each_release_dumps_of_them() {
     let (mut files, mut compared) = (BTreeMap::new(), 0);
-    for path in sound_shows() {
+    for path in common::sound_shows() {
         let Some((dump_path, format, dump_style)) = dump_of(&path) else { continue };
-        let records = records(&fs::read(&path).unwrap());
+        let records = common::shown_records(&path);
         let style = style_of(&records);
         let bytes = fs::read(&dump_path).unwrap();
         let dump = coroner_formats::text::open(&bytes, format);
@@ -182,7 +149,7 @@ fn entries_agree_with_what_each_release_dumps_of_them() {
             compared += 1;
         }
         assert!(dumped.is_empty(), "{}: only dumped: {:?}", path.display(), dumped.values());
-        *files.entry(release_of(&path)).or_insert(0) += 1;
+        *files.entry(common::release_of(&path)).or_insert(0) += 1;
     }
     assert_eq!(files.len(), 12, "{files:?}");
     assert!(compared > 10_000, "{compared}");
