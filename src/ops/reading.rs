@@ -1,7 +1,7 @@
 //! The live records of a file: by its own pointers when it is sound, else all that can be proven or plausibly read.
 
 use super::findings::{Findings, KEPT_PER_RULE};
-use crate::formats::container::{Carved, Database, Depth, KeyOrder, Record, View};
+use crate::formats::container::{Carved, Database, Depth, Format, KeyOrder, Record, View};
 use crate::input::{Source, usual_order};
 
 /// Bytes of the file that one part of a parallel walk stands for.
@@ -43,6 +43,11 @@ impl<'a, 's> Reading<'a, 's> {
             Records::Carved(database.carve(source.order(database)))
         };
         Reading { findings, database, order: source.forced_order(), records }
+    }
+
+    /// The format it is read from.
+    pub fn format(&self) -> Format {
+        self.database.format()
     }
 
     /// Number of parts that can be walked side by side.
