@@ -45,10 +45,13 @@ pub fn inspect<'a>(
 ) -> Result<Inspection<'a>, Failure> {
     let mut verified = verify(source, database, scope, watch)?;
     let survey = verified.survey.get_or_insert_with(|| Survey::new(Style::NEW));
-    let era = era::guess(survey);
-    let (role, hazards) = (role::guess(survey), role::hazards(survey, era.as_ref()));
+    let format = database.format();
+    // What tells a dump's era is its grammar, and the format's own facts say that; its keys and fields are the grammar's.
+    let era = if matches!(format, Format::Json | Format::Text) { None } else { era::guess(survey) };
+    let hazards = if format == Format::Text { Vec::new() } else { role::hazards(survey, era.as_ref()) };
+    let role = role::guess(survey);
     Ok(Inspection {
-        format: database.format(),
+        format,
         facts: database.facts(),
         order: database.order(),
         transactions: database.transactions(),

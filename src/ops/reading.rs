@@ -2,7 +2,7 @@
 
 use super::findings::{Findings, KEPT_PER_RULE};
 use crate::failure::Failure;
-use crate::formats::container::{Database, Depth, KeyOrder, Record, View};
+use crate::formats::container::{Database, Depth, Format, KeyOrder, Record, View};
 use crate::input::{Source, usual_order};
 
 /// Bytes of the file that one part of a parallel walk stands for.
@@ -60,6 +60,11 @@ impl<'a, 's> Reading<'a, 's> {
             Records::Carved(records, order)
         };
         Ok(Reading { findings, database, order: source.forced_order(), records })
+    }
+
+    /// The format it is read from.
+    pub fn format(&self) -> Format {
+        self.database.format()
     }
 
     /// Number of parts that can be walked side by side.
