@@ -123,7 +123,7 @@ fn damage(bytes: &mut Vec<u8>, dice: &mut Dice) -> (String, Vec<Span>) {
         }
         _ => {
             bytes[..4096.min(len)].fill(0);
-            (format!("first page zero"), vec![span(0, 4096.min(len))])
+            ("first page zero".into(), vec![span(0, 4096.min(len))])
         }
     }
 }

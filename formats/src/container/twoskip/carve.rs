@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use super::bits::Bits;
 use super::graph::{Step, Walk, Why};
-use super::layout::{FIRST_OFFSET, Head, Type, dummy};
+use super::layout::{DUMMY_OFFSET, FIRST_OFFSET, Head, Type, dummy};
 use super::live::Live;
 use super::replay::replay;
 use super::scan::{Scan, What};
@@ -34,7 +34,16 @@ pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
         believed
     });
     let last_doubtful = doubtful.values().copied().max().unwrap_or_default();
-    let merge = Merge { file, survey: &survey, order, live: &live, doubtful, last_doubtful, kept: Vec::new() };
+    let merge = Merge {
+        file,
+        survey: &survey,
+        order,
+        live: &live,
+        doubtful,
+        last_doubtful,
+        front: DUMMY_OFFSET,
+        kept: Vec::new(),
+    };
     let kept = merge.run(&list);
     drop(list);
     let (lost, uncommitted) = rest(file, &survey);
@@ -74,6 +83,8 @@ struct Merge<'m, 'a> {
     /// What DELETEs named whose record could not be told, and where the last of those stands.
     doubtful: HashMap<u64, u64>,
     last_doubtful: u64,
+    /// The record of the list that was met last.
+    front: u64,
     kept: Vec<Kept<'a>>,
 }
 
@@ -106,6 +117,7 @@ impl<'a> Merge<'_, 'a> {
                 self.keep(listed, Confidence::Unverified);
             }
             hole = false;
+            self.front = listed;
         }
         for logged in log {
             self.logged_only(logged, hole);
@@ -119,7 +131,11 @@ impl<'a> Merge<'_, 'a> {
 
     /// A key that both witnesses know.
     fn both(&mut self, listed: u64, logged: u64) {
-        let confidence = if listed == logged { Confidence::Verified } else { Confidence::Unverified };
+        let confidence = match listed == logged {
+            _ if self.was_deleted(listed) => Confidence::MaybeStale,
+            true => Confidence::Verified,
+            false => Confidence::Unverified,
+        };
         // Where pages may have changed places, position does not tell which version is newer; pointers do.
         let offset = if self.survey.displaced { listed } else { listed.max(logged) };
         self.keep(offset, confidence);
@@ -131,15 +147,22 @@ impl<'a> Merge<'_, 'a> {
         let lost_behind = self.survey.loses_behind(logged) || logged < self.last_doubtful;
         let in_doubt = self.survey.displaced || !end_is_known || lost_behind;
         match (hole, in_doubt) {
-            _ if self.survey.displaced && hole => self.keep(logged, Confidence::MaybeStale),
-            _ if self.was_deleted(logged) => {}
+            // What has moved proves no deletion.
             _ if self.survey.displaced => self.keep(logged, Confidence::MaybeStale),
+            _ if self.was_deleted(logged) => {}
             (true, true) => self.keep(logged, Confidence::MaybeStale),
             (true, false) => self.keep(logged, Confidence::Verified),
-            // The list is whole here and has it not: its DELETE is what was lost.
-            (false, true) => {}
+            (false, true) if self.lost_its_delete(logged) => {}
+            (false, true) => self.keep(logged, Confidence::MaybeStale),
             (false, false) => self.keep(logged, Confidence::Unverified),
         }
+    }
+
+    /// Whether the record in front of it in the list was once led to something now lost, written later than it: its DELETE.
+    fn lost_its_delete(&self, offset: u64) -> bool {
+        let Some(front) = Head::decode(self.file.cursor, self.front) else { return false };
+        let pointers = [front.pointer(self.file.cursor, 0), front.pointer(self.file.cursor, 1)];
+        pointers.iter().any(|&pointer| pointer > offset && self.survey.is_lost(Span::at(pointer, 1)))
     }
 
     /// Whether a DELETE of which only the name of the following record is left took it away.
@@ -172,7 +195,7 @@ fn rest<'a>(file: File<'a>, survey: &Survey) -> (Vec<Lost<'a>>, Vec<crate::conta
     let mut before = None;
     let mut open = 0;
     let mut last_end = 0;
-    for item in Scan::new(cursor, super::layout::DUMMY_OFFSET) {
+    for item in Scan::new(cursor, DUMMY_OFFSET) {
         if item.is_lost() && item.span.start < survey.committed {
             let span = item.span;
             match lost.last_mut().filter(|last| last.span.end == span.start && last_end == span.start) {

@@ -55,8 +55,14 @@ impl Item {
         match self.what {
             What::Record(head) => Some(head),
             What::Worn(head) => (head.kind != Type::Delete).then_some(head),
+            What::BadTail(head) => (head.kind != Type::Record).then_some(head),
             _ => None,
         }
+    }
+
+    /// The record it is, if its key, value or word is proven by the sum that covers it, and so are its pointers.
+    pub fn proven(&self) -> Option<Head> {
+        self.believed().filter(|_| !matches!(self.what, What::Worn(_)))
     }
 
     /// Whether its contents can't be known.

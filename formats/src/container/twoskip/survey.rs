@@ -21,6 +21,8 @@ pub struct Survey {
     pub committed: u64,
     /// The farthest offset that a proven pointer leads to.
     farthest: u64,
+    /// End of the last COMMIT whose crc_head is wrong.
+    worn_commit_end: u64,
     /// End of the last lost range within the committed part.
     last_loss: u64,
     /// What the header says, if it can be believed.
@@ -76,6 +78,7 @@ impl Survey {
             committed: 0,
             farthest: 0,
             last_loss: 0,
+            worn_commit_end: 0,
             header,
             displaced: false,
             size_is_possible: true,
@@ -86,8 +89,9 @@ impl Survey {
                 survey.size_is_possible &= !contradicts(&item, header.current_size);
             }
             survey.take(&item);
+            // A tail of other origin says nothing of a whole file; behind a loss it may be a part that moved up.
             let in_tail = header.is_some_and(|header| item.span.start >= header.current_size);
-            if let (What::Record(head), false) = (item.what, in_tail) {
+            if let Some(head) = item.proven().filter(|_| !in_tail || !survey.lost.is_empty()) {
                 survey.chain(cursor, &mut last_commit_end, &head);
             }
         }
@@ -96,6 +100,9 @@ impl Survey {
     }
 
     fn take(&mut self, item: &Item) {
+        if matches!(item.what, What::Worn(head) if head.kind == Type::Commit) {
+            self.worn_commit_end = item.span.end;
+        }
         if item.is_lost() {
             match self.lost.last_mut().filter(|last| last.end == item.span.start) {
                 Some(last) => last.end = item.span.end,
@@ -129,7 +136,7 @@ impl Survey {
     }
 
     /// Whether something of `span` is lost.
-    fn is_lost(&self, span: Span) -> bool {
+    pub fn is_lost(&self, span: Span) -> bool {
         let behind = self.lost.partition_point(|lost| lost.end <= span.start);
         self.lost.get(behind).is_some_and(|lost| lost.overlaps(span))
     }
@@ -141,12 +148,15 @@ impl Survey {
             self.committed = header.current_size;
             self.proven = header.current_size.min(len);
             self.limit = self.proven;
+            // Cyrus sets DIRTY before it lets a file grow: this one grew by other hands, perhaps where it is damaged.
+            let grown = len > header.current_size && header.flags == 0;
+            self.displaced |= grown && self.lost.first().is_some_and(|lost| lost.start < self.limit);
         } else {
             self.proven = last_commit_end.max(FIRST_OFFSET.min(len));
             let may_hide_a_commit = |lost: &&Span| lost.len() >= MARK_LEN || lost.end == len;
             let hidden = self.lost.iter().rev().find(may_hide_a_commit).map_or(0, |lost| lost.end);
             let cut_off = self.farthest >= len;
-            self.limit = if cut_off { len } else { self.proven.max(hidden) };
+            self.limit = if cut_off { len } else { self.proven.max(hidden).max(self.worn_commit_end) };
             self.committed = if self.limit < len { self.limit } else { self.farthest.saturating_add(1).max(len) };
         }
         if self.committed > len {

@@ -295,7 +295,7 @@ impl<'a> Look<'_, 'a> {
             self.item(&item, live, sink);
             if let Some(commit) = item.head().filter(|head| head.kind == Type::Commit) {
                 let start = commit.word(self.cursor());
-                if matches!(item.what, What::Record(_)) && start != expected {
+                if item.proven().is_some() && start != expected {
                     let message = "this COMMIT names another start than the end of the COMMIT in front of it";
                     let finding = Finding::new(&rules::COMMIT_START, item.span, message);
                     sink(finding.values(format!("0x{expected:X}"), format!("0x{start:X}")));
