@@ -32,12 +32,22 @@ fn detection() {
     let mut tally: BTreeMap<(Format, Option<Format>), Vec<String>> = BTreeMap::new();
     for path in common::files("", |path| named(path).is_some()) {
         let bytes = fs::read(&path).unwrap();
-        if bytes.is_empty() { continue; }
+        if bytes.is_empty() {
+            continue;
+        }
         let d = detect(&bytes);
-        tally.entry((named(&path).unwrap(), d.format)).or_default().push(format!("{} {}", path.strip_prefix(common::corpus()).unwrap().display(), d.evidence));
+        tally.entry((named(&path).unwrap(), d.format)).or_default().push(format!(
+            "{} {}",
+            path.strip_prefix(common::corpus()).unwrap().display(),
+            d.evidence
+        ));
     }
     for ((want, got), paths) in tally {
         println!("{want} read as {got:?}: {}", paths.len());
-        if Some(want) != got { for path in paths.iter().take(400) { println!("   {path}"); } }
+        if Some(want) != got {
+            for path in paths.iter().take(400) {
+                println!("   {path}");
+            }
+        }
     }
 }

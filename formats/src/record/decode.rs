@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bstr::ByteSlice;
 
 use super::dialect::{dlist, extended, legacy};
-use super::entry::{Entry, Family, Under};
+use super::entry::{Entry, Family, FieldKey, Under};
 use super::key::{Key, KeyStyle};
 use super::mbtype::Numbering;
 use super::name::Name;
@@ -82,18 +82,27 @@ pub fn decode<'a>(key: &'a [u8], value: &'a [u8], style: &Style) -> Decoded<'a> 
         Key::Uniqueid(uniqueid) => {
             value_of(Under::Uniqueid, Name::db(&b""[..]), value, style, &mut faults).map(|mut e| {
                 e.uniqueid.get_or_insert(Cow::Borrowed(uniqueid));
+                note_nil(&e, FieldKey::Uniqueid, &mut faults);
                 e
             })
         }
         Key::Jmap { jmapid, .. } => {
             value_of(Under::Jmapid, Name::db(&b""[..]), value, style, &mut faults).map(|mut e| {
                 e.jmapid.get_or_insert(Cow::Borrowed(jmapid));
+                note_nil(&e, FieldKey::Jmapid, &mut faults);
                 e
             })
         }
         _ => None,
     };
     Decoded { key: decoded_key, entry, faults }
+}
+
+/// An id that the key gives and the value denies is written as the key gives it.
+fn note_nil(entry: &Entry<'_>, field: FieldKey, faults: &mut Vec<Fault>) {
+    if entry.is_nil(field) {
+        push(faults, &rules::NOT_EXACT, format!("field {} is NIL, and the key names it", field.letter() as char));
+    }
 }
 
 #[inline(always)]

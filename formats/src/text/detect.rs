@@ -19,7 +19,10 @@ pub fn detect_lines(head: &[u8]) -> Detection {
     let traits = Traits::of(head);
     match traits.verdict().filter(|_| detect::looks_like_text(head)) {
         Some((format, evidence)) => detect::lines_verdict(Some(format), evidence),
-        None => detect::lines_verdict(None, "neither a database nor a dump: no magic, and no lines of keys and records".to_owned()),
+        None => detect::lines_verdict(
+            None,
+            "neither a database nor a dump: no magic, and no lines of keys and records".to_owned(),
+        ),
     }
 }
 
@@ -94,14 +97,19 @@ impl Traits {
             let what = "records of a database, one a line";
             return Some(match () {
                 () if mbox > raw => (Format::Show, format!("{what}, not in mbox order: `cyr_dbtool show`")),
-                () if mbox < raw => (Format::Flat, format!("{what}, in mbox order: a flat database, or `cyr_dbtool show` of one")),
+                () if mbox < raw => {
+                    (Format::Flat, format!("{what}, in mbox order: a flat database, or `cyr_dbtool show` of one"))
+                }
                 () => (Format::Flat, format!("{what}: a flat database, or what `cyr_dbtool show` prints of any")),
             });
         }
         match self.survey.recognise() {
             Some(dump) => Some(dump_verdict(&dump, mbox, raw)),
             None if mbox > 0 && self.empty < self.records => None,
-            None => Some((Format::Flat, "sorted lines of keys and values: a flat database, though not of mailboxes".to_owned())),
+            None => Some((
+                Format::Flat,
+                "sorted lines of keys and values: a flat database, though not of mailboxes".to_owned(),
+            )),
         }
     }
 }

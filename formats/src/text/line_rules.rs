@@ -5,8 +5,8 @@ use memchr::{memchr, memmem};
 use super::dump::Dump;
 use super::item::{Item, What};
 use super::lines::{self, Era, LineFields};
-use super::verify::describe;
 use super::rules;
+use super::verify::describe;
 use crate::finding::{Finding, Rule, Sink};
 use crate::image::Span;
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use bstr::ByteSlice;
-use memchr::{memchr, memchr2, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2};
 use nom::branch::alt;
 use nom::bytes::complete::{is_a, tag, take_till, take_till1, take_while1};
 use nom::character::complete::{digit1, space1};
@@ -424,7 +424,9 @@ pub fn write_line(out: &mut dyn Write, era: Era, line: &PlainLine<'_>) -> Result
     if line.name.is_empty() || line.name.iter().any(|b| b"\t\n\r\0".contains(b)) {
         return Err(refused("name"));
     }
-    if let Some((field, _)) = words.iter().find(|(_, word)| word.is_some_and(|w| w.iter().any(|b| b" \t\n\r\0".contains(b)))) {
+    if let Some((field, _)) =
+        words.iter().find(|(_, word)| word.is_some_and(|w| w.iter().any(|b| b" \t\n\r\0".contains(b))))
+    {
         return Err(refused(field));
     }
     if memchr2(b'\n', 0, line.acl).is_some() || memchr(b'\r', line.acl).is_some() {

@@ -40,7 +40,11 @@ fn strict<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Vec<Fault>) -
         }
         let field_start = rest;
         let (after, field, key) = field_key(rest)?;
+        let item_start = after;
         let (after, item) = item::item(after).ok()?;
+        if field != FieldKey::Unknown && !is_exact(&item, item_start, after) {
+            push(faults, &rules::NOT_EXACT, format!("field {} is spelt in a roundabout way", field.letter() as char));
+        }
         if let Err(raw_wanted) = store(entry, field, item, faults) {
             let len = field_start.len().saturating_sub(after.len());
             let raw = field_start.get(..len).unwrap_or_default();
@@ -50,6 +54,21 @@ fn strict<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Vec<Fault>) -
             [b' ', next @ ..] => (true, next),
             _ => (false, after),
         };
+    }
+}
+
+/// Whether an item that stands between `start` and `after` is what writing it in its own spelling gives: escapes that
+/// are not needed and lengths with leading zeros are not.
+#[inline(always)]
+fn is_exact(item: &Item<'_>, start: &[u8], after: &[u8]) -> bool {
+    match item {
+        Item::Text(text) if text.bytes.is_empty() && text.spelling == Spelling::Atom => false,
+        Item::Text(text) if matches!(text.bytes, Cow::Owned(_)) || text.spelling.is_literal() => {
+            let mut again = Vec::with_capacity(text.bytes.len().saturating_add(8));
+            item::write_text(&mut again, &text.bytes, text.spelling);
+            start.strip_prefix(again.as_slice()).is_some_and(|rest| rest.len() == after.len())
+        }
+        _ => true,
     }
 }
 
@@ -90,10 +109,10 @@ pub(crate) fn store<'a>(
         _ => return Err(KeptRaw(field)),
     };
     note(entry, field, text.spelling, faults)?;
-    if text.spelling == Spelling::Atom && text.bytes.is_empty() {
-        push(faults, &rules::NOT_EXACT, "an empty value without quotes");
-    }
     if text.spelling == Spelling::Nil {
+        if field == FieldKey::Name {
+            push(faults, &rules::NOT_EXACT, "field N is NIL");
+        }
         return Ok(());
     }
     match field {
