@@ -5,7 +5,12 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use coroner_formats::container::{Database, Depth, KeyOrder, twoskip};
+use std::collections::BTreeSet;
+
+use bstr::ByteSlice;
+use coroner_formats::container::{
+    Change, Confidence, CyrusOutcome, Database, Depth, Ending, KeyOrder, Record, twoskip,
+};
 use coroner_formats::finding::{Finding, Severity};
 
 /// The path below the corpus folder.
@@ -122,5 +127,94 @@ fn lookups_find_each_key_and_no_other() {
         });
         records.retain(|record| record.key.starts_with(b"N"));
         assert_eq!(named, records, "{}", place(&path));
+    }
+}
+
+/// Records as `show` prints them, as a set of lines.
+fn lines(shown: &[u8]) -> BTreeSet<Vec<u8>> {
+    shown.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(<[u8]>::to_vec).collect()
+}
+
+fn line(record: &Record<'_>) -> Vec<u8> {
+    [&record.key, &b"\t"[..], &record.value].concat()
+}
+
+#[test]
+fn carving_a_healthy_file_gives_its_live_records() {
+    for path in healthy() {
+        let bytes = fs::read(&path).unwrap();
+        let db = twoskip::Db::new(&bytes);
+        let order = db.order().best(KeyOrder::Unsigned);
+        let carved = db.carve(order);
+        let kept: Vec<_> = carved.kept.iter().map(|kept| kept.record.clone()).collect();
+        assert_eq!(common::dumped(&kept), show(&bytes, 1), "{}", place(&path));
+        assert!(carved.kept.iter().all(|kept| kept.confidence == Confidence::Verified), "{}", place(&path));
+        assert!(carved.lost.is_empty() && carved.uncommitted.is_empty(), "{}", place(&path));
+    }
+}
+
+#[test]
+fn the_log_of_a_healthy_file_leads_to_its_live_records() {
+    for path in healthy() {
+        let bytes = fs::read(&path).unwrap();
+        let db = twoskip::Db::new(&bytes);
+        let order = db.order().best(KeyOrder::Unsigned);
+        let mut last = 0;
+        for transaction in db.log(order) {
+            assert_eq!(transaction.number, last + 1);
+            assert_eq!(transaction.ending, Ending::Committed, "{}", place(&path));
+            for change in &transaction.changes {
+                if let Change::Delete { old, certain, .. } = change {
+                    assert!(*certain && old.is_some(), "{}", place(&path));
+                }
+            }
+            last = transaction.number;
+        }
+        let at = db.at(last, order).unwrap();
+        assert_eq!(common::dumped(&at), show(&bytes, 1), "{}", place(&path));
+        assert_eq!(db.at(last + 1, order), None);
+    }
+}
+
+#[test]
+fn cyrus_is_foretold_for_every_damaged_file_of_3_6_1() {
+    let files = common::files("cyrus-3.6.1/damaged/twoskip", |path| path.ends_with("before.db"));
+    for path in files {
+        let bytes = fs::read(&path).unwrap();
+        let db = twoskip::Db::new(&bytes);
+        let shown = fs::read(path.with_file_name("show.txt")).unwrap();
+        let result = fs::read_to_string(path.with_file_name("result.txt")).unwrap();
+        match db.as_cyrus(KeyOrder::Unsigned) {
+            CyrusOutcome::Opens(records) => {
+                assert!(result.contains("show: rc=0"), "{}: it opens", place(&path));
+                assert!(common::dumped(&records) == shown, "{}: {} records", place(&path), records.len());
+            }
+            CyrusOutcome::Refuses(why) => assert!(result.contains("show: rc=75"), "{}: {why}", place(&path)),
+            CyrusOutcome::Dies(why) => assert!(result.contains("show: rc=70"), "{}: {why}", place(&path)),
+        }
+    }
+}
+
+#[test]
+fn carving_keeps_what_cyrus_keeps_and_more() {
+    for path in damaged() {
+        let bytes = fs::read(&path).unwrap();
+        let db = twoskip::Db::new(&bytes);
+        let carved = db.carve(db.order().best(KeyOrder::Unsigned));
+        let kept: BTreeSet<_> = carved.kept.iter().map(|kept| line(&kept.record)).collect();
+        let shown = lines(&fs::read(path.with_file_name("show.txt")).unwrap());
+        let missing: Vec<_> = shown.difference(&kept).map(|line| line.as_bstr().to_string()).collect();
+        println!(
+            "{}: cyrus {} kept {} lost {:?} missing {missing:?} {:?}",
+            place(&path),
+            shown.len(),
+            kept.len(),
+            carved.lost.iter().map(|lost| lost.span).collect::<Vec<_>>(),
+            [Confidence::Verified, Confidence::Unverified, Confidence::MaybeStale].map(|c| carved
+                .kept
+                .iter()
+                .filter(|k| k.confidence == c)
+                .count())
+        );
     }
 }

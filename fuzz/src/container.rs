@@ -217,7 +217,7 @@ pub fn log(bytes: &[u8], format: Format) {
         assert_inside(transaction.span, bytes, "transaction");
         assert!(transaction.span.start >= last.1, "transactions out of order");
         last = (transaction.number, transaction.span.end);
-        if sound && transaction.ending == Ending::Committed {
+        if sound && transaction.ending != Ending::Uncommitted {
             let replayed = replayed.as_mut().expect("the state at the last checkpoint");
             transaction.changes.iter().for_each(|change| replay(replayed, change));
             if transaction.number <= 16 {

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use coroner::formats::container::{Format, KeyOrder};
 use coroner::input::{Locking, Options};
 
-use super::{diff, digest, hexdump, list, show, verify};
+use super::{diff, digest, hexdump, inspect, list, log, recover, show, synth, verify};
 
 /// Examines, recovers, repairs and converts the mailbox lists (mailboxes.db) of Cyrus IMAP servers.
 #[derive(Parser, Debug)]
@@ -30,10 +30,14 @@ pub struct Cli {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    Inspect(inspect::Args),
     Verify(verify::Args),
     List(list::Args),
     Show(show::Args),
     Hexdump(hexdump::Args),
+    Log(log::Args),
+    Recover(recover::Args),
+    Synth(synth::Args),
     Diff(diff::Args),
     Digest(digest::Args),
 }
@@ -101,6 +105,28 @@ impl ValueEnum for FormatName {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.0.as_str()))
+    }
+}
+
+/// A format that can be written, by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum WritableName {
+    /// Cyrus 2.1 and later; up to 4 GiB
+    Skiplist,
+    /// Cyrus 2.5 and later
+    Twoskip,
+    /// Sorted lines of text
+    Flat,
+}
+
+impl WritableName {
+    /// The format.
+    pub fn format(self) -> Format {
+        match self {
+            WritableName::Skiplist => Format::Skiplist,
+            WritableName::Twoskip => Format::Twoskip,
+            WritableName::Flat => Format::Flat,
+        }
     }
 }
 

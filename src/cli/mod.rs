@@ -5,9 +5,13 @@ mod bar;
 mod diff;
 mod digest;
 mod hexdump;
+mod inspect;
 mod list;
+mod log;
 mod out;
+mod recover;
 mod show;
+mod synth;
 mod verify;
 
 use std::io::Write;
@@ -76,6 +80,10 @@ fn run(cli: &Cli) -> Done {
     }
     let mut out = Out::new()?;
     let outcome = match &cli.command {
+        Command::Log(args) => log::run(args, common, &mut out),
+        Command::Recover(args) => recover::run(args, common, &mut out),
+        Command::Synth(args) => synth::run(args, common, &mut out),
+        Command::Inspect(args) => inspect::run(args, common, &mut out),
         Command::Show(args) => show::run(args, common, &mut out),
         Command::Verify(args) => verify::run(args, common, &mut out),
         Command::List(args) => list::run(args, common, &mut out),

@@ -6,9 +6,10 @@ use clap::ValueEnum;
 use coroner::failure::Failure;
 use coroner::formats::container::Depth;
 use coroner::formats::finding::Severity;
+use coroner::formats::record::{Role, Survey};
 use coroner::input::Source;
 use coroner::ops::findings::KEPT_PER_RULE;
-use coroner::ops::verify::{Verified, verify};
+use coroner::ops::verify::{Scope, Verified, verify};
 use coroner::render::json::{self, Object};
 use coroner::render::text;
 use serde_json::{Value as Json, json};
@@ -34,6 +35,9 @@ pub struct Args {
     /// How far to go: the file header, the whole container, or every record too
     #[arg(long, default_value = "full")]
     depth: DepthName,
+    /// Hold the entries against what they must be on such a host
+    #[arg(long, value_parser = role)]
+    role: Option<Role>,
     /// How many findings of one rule to print
     #[arg(long, value_name = "N", default_value_t = KEPT_PER_RULE)]
     max_findings: usize,
@@ -56,6 +60,11 @@ impl From<DepthName> for Depth {
     }
 }
 
+fn role(text: &str) -> Result<Role, String> {
+    let found = Role::ALL.into_iter().find(|role| role.as_str() == text);
+    found.ok_or_else(|| format!("one of: {}", Role::ALL.map(Role::as_str).join(", ")))
+}
+
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     for_each_file(&args.file, |path| {
         let done = one(path, args, common);
@@ -73,9 +82,9 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
 /// Verifies one file; nothing is there to verify in one of zero bytes.
 fn one(path: &Path, args: &Args, common: &Common) -> Result<(Source, Option<Verified>), Failure> {
     let source = open(path, common)?;
-    let verified = source
-        .database()
-        .map(|database| watched("verifying", |_| verify(&*database, args.depth.into(), args.max_findings)));
+    let scope = Scope { depth: args.depth.into(), role: args.role, per_rule: args.max_findings };
+    let verified =
+        source.database().map(|database| watched("verifying", |watch| verify(&source, &*database, scope, watch)));
     source.still()?;
     Ok((source, verified))
 }
@@ -97,8 +106,9 @@ fn print(source: &Source, verified: Option<&Verified>, out: &mut Out) -> Result<
 /// `clean (twoskip, 85 records)`, `damaged: 2 errors, 1 warning`.
 fn verdict(source: &Source, verified: &Verified) -> String {
     let mut about = source.format().map_or(String::new(), |format| format.to_string());
-    if let Some(records) = verified.records {
-        about += &format!(", {}", text::count(records, "record"));
+    if let Some(survey) = &verified.survey {
+        let (records, mailboxes) = (survey.records(), survey.mailboxes);
+        about += &format!(", {}, {}", text::count(records, "record"), text::count(mailboxes, "mailbox"));
     }
     match verified.findings.worst() {
         Some(Severity::Error) => format!("damaged: {}", text::tally(&verified.findings)),
@@ -115,22 +125,18 @@ fn document(path: &Path, done: &Result<(Source, Option<Verified>), Failure>) -> 
         Err(failure) => return object.with("verdict", "failed").with("error", failure.to_string()).done(),
     };
     let object = object.with("len", source.bytes().len()).with_some("format", source.format().map(|f| f.as_str()));
-    let Some(Verified { findings, records }) = verified else {
+    let Some(Verified { findings, survey, .. }) = verified else {
         return object.with("verdict", "empty").with("message", EMPTY).done();
-    };
-    let word = match findings.worst() {
-        Some(Severity::Error) => "damaged",
-        Some(Severity::Warning) => "suspect",
-        _ => "clean",
     };
     let counts =
         json::counts(Severity::ALL.map(|severity| (format!("{}s", severity.as_str()), findings.count(severity))));
     let kept: Vec<Json> = findings.kept().iter().map(json::finding).collect();
     let more: Vec<Json> = findings.more().map(|(rule, more)| json!({"code": rule.code, "count": more})).collect();
     object
-        .with("verdict", word)
+        .with("verdict", json::verdict(findings))
         .with("counts", counts)
-        .with_some("records", *records)
+        .with_some("records", survey.as_ref().map(Survey::records))
+        .with_some("mailboxes", survey.as_ref().map(|survey| survey.mailboxes))
         .with("findings", kept)
         .with("more", more)
         .done()

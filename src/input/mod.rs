@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::formats::container::{Format, KeyOrder};
 
-pub use source::Source;
+pub use source::{Source, usual_order};
 
 /// How a source is protected against writers while it is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -38,6 +38,11 @@ impl Decoder {
         Decoder { style: Style::of(keys) }
     }
 
+    /// Reads records of a known style.
+    pub fn of(style: Style) -> Self {
+        Decoder { style }
+    }
+
     /// How its keys and numbers are to be read.
     pub fn style(self) -> Style {
         self.style

@@ -1,6 +1,6 @@
 //! The live records of a file: by its own pointers when it is sound, else all that can be proven or plausibly read.
 
-use super::findings::Findings;
+use super::findings::{Findings, KEPT_PER_RULE};
 use crate::formats::container::{Carved, Database, Depth, Record, View};
 use crate::input::Source;
 
@@ -24,11 +24,16 @@ enum Records<'a, 's> {
 impl<'a, 's> Reading<'a, 's> {
     /// Verifies the structure of `database`, read from `source`, and chooses how to read it.
     pub fn new(source: &Source, database: &'s dyn Database<'a>) -> Self {
-        let mut findings = Findings::default();
+        Reading::keeping(source, database, KEPT_PER_RULE)
+    }
+
+    /// The same, with the first `per_rule` findings of each rule.
+    pub fn keeping(source: &Source, database: &'s dyn Database<'a>, per_rule: usize) -> Self {
+        let mut findings = Findings::keeping(per_rule);
         database.verify(Depth::Structure, &mut |finding| findings.push(finding));
         findings.sort();
         let records = if findings.is_clean() {
-            let order = source.walking_order(database.format());
+            let order = source.order(database);
             Records::View(database.view(order, parts(source.bytes().len() as u64)))
         } else {
             Records::Carved(database.carve(source.order(database)))
@@ -72,6 +77,14 @@ impl<'a, 's> Reading<'a, 's> {
                 let mut kept = carved.kept.iter().map(|kept| &kept.record).filter(|r| r.key.starts_with(prefix));
                 let _ = kept.all(|record| visit(record.clone()));
             }
+        }
+    }
+
+    /// Whether there is a live record of this key.
+    pub fn has(&self, key: &[u8]) -> bool {
+        match &self.records {
+            Records::View(view) => view.get(key).is_some(),
+            Records::Carved(carved) => carved.kept.iter().any(|kept| *kept.record.key == *key),
         }
     }
 

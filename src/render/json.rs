@@ -16,9 +16,10 @@ use serde_json::ser::Formatter;
 use serde_json::{Map, Value as Json, json};
 
 use super::text::rfc3339;
-use crate::formats::finding::Finding;
+use crate::formats::finding::{Finding, Severity};
 use crate::formats::image::Span;
 use crate::formats::tile::{Field, Tile, Value};
+use crate::ops::findings::Findings;
 
 /// An object under construction; members keep their order.
 #[derive(Default)]
@@ -149,6 +150,15 @@ pub fn finding(finding: &Finding) -> Json {
         .with("trail", trail)
         .with("advice", finding.rule.advice)
         .done()
+}
+
+/// The verdict's word: `damaged`, `suspect` where there are only warnings, `clean`.
+pub fn verdict(findings: &Findings) -> &'static str {
+    match findings.worst() {
+        Some(Severity::Error) => "damaged",
+        Some(Severity::Warning) => "suspect",
+        Some(Severity::Note) | None => "clean",
+    }
 }
 
 /// A map of counts in its own order.

@@ -2,5 +2,6 @@
 
 pub mod annotate;
 pub mod entry;
+pub mod inspect;
 pub mod json;
 pub mod text;

@@ -10,8 +10,7 @@ use super::key::{Key, KeyStyle};
 use super::mbtype::Numbering;
 use super::name::Name;
 use super::rules;
-use crate::finding::{Finding, Rule, Sink};
-use crate::image::Span;
+use crate::finding::Rule;
 
 /// What has to be known of a database to read its records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -61,15 +60,6 @@ pub struct Decoded<'a> {
     pub entry: Option<Entry<'a>>,
     /// What is wrong with the two as they are written.
     pub faults: Vec<Fault>,
-}
-
-impl Decoded<'_> {
-    /// Gives the faults a place in a file.
-    pub fn report(&self, span: Span, sink: &mut Sink<'_>) {
-        for fault in &self.faults {
-            sink(Finding::new(fault.rule, span, fault.message.clone()));
-        }
-    }
 }
 
 /// Reads a record. Never fails: what can't be read is a fault.

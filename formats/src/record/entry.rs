@@ -290,6 +290,12 @@ impl<'a> Entry<'a> {
         &self.letters
     }
 
+    /// Whether the mailbox is on this host as far as the record tells: no server, no remote flag.
+    #[inline]
+    pub fn is_local(&self) -> bool {
+        self.server.is_none() && !self.is_remote()
+    }
+
     /// Whether the mailbox is said not to be on this host.
     pub fn is_remote(&self) -> bool {
         self.mbtype.has(Flag::Remote)
@@ -322,6 +328,23 @@ impl<'a> Entry<'a> {
             (Some(one), None) | (None, Some(one)) => Cow::Borrowed(one),
             (None, None) => Cow::Borrowed(b""),
         }
+    }
+
+    /// Which of the fields that a mailbox's two records should both say differ: T, P, S, V, F, C and A.
+    pub fn differing_identity(&self, other: &Entry<'_>) -> Vec<FieldKey> {
+        let number = |number: Option<u64>| number.unwrap_or_default();
+        let text = |text: &Option<Cow<'_, [u8]>>| text.as_deref().unwrap_or_default().to_vec();
+        let differs = |field: FieldKey| match field {
+            FieldKey::Type => self.mbtype != other.mbtype,
+            FieldKey::Partition => text(&self.partition) != text(&other.partition),
+            FieldKey::Server => text(&self.server) != text(&other.server),
+            FieldKey::Uidvalidity => number(self.uidvalidity) != number(other.uidvalidity),
+            FieldKey::Foldermodseq => number(self.foldermodseq) != number(other.foldermodseq),
+            FieldKey::Createdmodseq => number(self.createdmodseq) != number(other.createdmodseq),
+            FieldKey::Acl => !self.acl.same_pairs(&other.acl),
+            _ => false,
+        };
+        FieldKey::ALL.into_iter().filter(|&field| differs(field)).collect()
     }
 
     /// Its former names, newest first; stops where they can't be read.

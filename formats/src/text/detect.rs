@@ -6,23 +6,27 @@
 use std::borrow::Cow;
 
 use bstr::ByteSlice;
-use memchr::memrchr;
+use memchr::{memmem, memrchr};
 
+use super::eras::{Era, Recognition, Survey};
 use super::item::What;
-use super::lines::{Era, Recognition, Survey};
 use super::{rules, show};
 use crate::container::{Detection, Format, KeyOrder, detect, shape};
 use crate::image::Cursor;
 
 /// Tells what a file of lines is by its first bytes, up to 64 KiB of them.
 pub fn detect_lines(head: &[u8]) -> Detection {
+    if memmem::find(head, b"\": {\"name\": \"").is_some() {
+        let what = "entries of a JSON dump, without its bracket in front";
+        return detect::lines_verdict(Some(Format::Json), None, what.to_owned());
+    }
     let traits = Traits::of(head);
     match traits.verdict().filter(|_| detect::looks_like_text(head)) {
-        Some((format, evidence)) => detect::lines_verdict(Some(format), evidence),
-        None => detect::lines_verdict(
-            None,
-            "neither a database nor a dump: no magic, and no lines of keys and records".to_owned(),
-        ),
+        Some((format, also, evidence)) => detect::lines_verdict(Some(format), also, evidence),
+        None => {
+            let what = "neither a database nor a dump: no magic, and no lines of keys and records";
+            detect::lines_verdict(None, None, what.to_owned())
+        }
     }
 }
 
@@ -80,52 +84,61 @@ impl Traits {
         }
     }
 
-    /// What the lines are, and why; `None` if they are nothing we know.
-    fn verdict(&self) -> Option<(Format, String)> {
+    /// What the lines are, what else they may be, and why; `None` if they are nothing we know.
+    fn verdict(&self) -> Option<Verdict> {
         let [signed, unsigned, mbox] = self.descents;
         let raw = signed.min(unsigned);
         if self.records == 0 || self.records.saturating_mul(4) < self.broken {
             return None;
         }
         if self.escaped > 0 {
-            return Some((Format::Flat, "lines with escapes as in a flat database of 2.5 or later".to_owned()));
+            let what = "lines with escapes as in a flat database of 2.5 or later";
+            return Some((Format::Flat, None, what.to_owned()));
         }
         if self.continued > 0 {
-            return Some((Format::Show, "what `cyr_dbtool show` prints, values with line ends among it".to_owned()));
+            let what = "what `cyr_dbtool show` prints, values with line ends among it";
+            return Some((Format::Show, None, what.to_owned()));
         }
         if self.database.saturating_mul(2) >= self.records {
-            let what = "records of a database, one a line";
-            return Some(match () {
-                () if mbox > raw => (Format::Show, format!("{what}, not in mbox order: `cyr_dbtool show`")),
-                () if mbox < raw => {
-                    (Format::Flat, format!("{what}, in mbox order: a flat database, or `cyr_dbtool show` of one"))
-                }
-                () => (Format::Flat, format!("{what}: a flat database, or what `cyr_dbtool show` prints of any")),
-            });
+            return Some(database_verdict(mbox, raw));
         }
         match self.survey.recognise() {
             Some(dump) => Some(dump_verdict(&dump, mbox, raw)),
             None if mbox > 0 && self.empty < self.records => None,
-            None => Some((
-                Format::Flat,
-                "sorted lines of keys and values: a flat database, though not of mailboxes".to_owned(),
-            )),
+            None => {
+                let what = "sorted lines of keys and values: a flat database, though not of mailboxes";
+                Some((Format::Flat, Some(Format::Show), what.to_owned()))
+            }
         }
     }
 }
 
+/// A format, one that the bytes may be as well, and why.
+type Verdict = (Format, Option<Format>, String);
+
+/// Flat or show: what `show` prints of another engine's file stands in that engine's order.
+fn database_verdict(mbox: u64, raw: u64) -> Verdict {
+    let what = "records of a database, one a line";
+    if mbox > raw {
+        return (Format::Show, None, format!("{what}, not in mbox order: `cyr_dbtool show`"));
+    }
+    let order = if mbox < raw { ", in mbox order" } else { "" };
+    let either = "a flat database, or what `cyr_dbtool show` prints of one";
+    (Format::Flat, Some(Format::Show), format!("{what}{order}: {either}"))
+}
+
 /// Text or flat: the lines of a flat database of 2.0 to 2.4 are those of D2, but stand in mbox order.
-fn dump_verdict(dump: &Recognition, mbox: u64, raw: u64) -> (Format, String) {
+fn dump_verdict(dump: &Recognition, mbox: u64, raw: u64) -> Verdict {
     let Recognition { era, also, evidence, .. } = dump;
     let releases = also.iter().fold(era.releases().to_owned(), |text, era| format!("{text}, or {}", era.releases()));
     let what = format!("lines as `ctl_mboxlist -d` of {releases} prints them: {evidence}");
     if *era != Era::D2 || mbox > raw {
-        return (Format::Text, what);
+        return (Format::Text, None, what);
     }
     let same = "a flat database of 2.0 to 2.4 has the same lines";
     match mbox < raw {
-        true => (Format::Flat, format!("{what}; {same}, and these stand in its order")),
-        false => (Format::Text, format!("{what}; {same}")),
+        true => (Format::Flat, Some(Format::Text), format!("{what}; {same}, and these stand in its order")),
+        false => (Format::Text, Some(Format::Flat), format!("{what}; {same}")),
     }
 }
 

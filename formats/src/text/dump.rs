@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use super::eras::{Numbering, Recognition, Survey};
 use super::item::{Item, Items, What};
-use super::lines::{Numbering, Recognition, Survey};
-use super::{scan, show, verify};
+use super::{json_scan, scan, show, verify};
 use crate::container::{
     Carved, Confidence, CyrusOutcome, Database, Depth, Format, Kept, KeyOrder, Lost, OrderTally, Record, Transaction,
     View,
@@ -25,10 +25,16 @@ pub struct Dump<'a> {
 }
 
 impl<'a> Dump<'a> {
+    /// The dump that consists of `bytes`; nothing is read yet.
+    pub fn new(bytes: &'a [u8], format: Format) -> Self {
+        Dump { cursor: Cursor::new(bytes), format }
+    }
+
     /// The items of the dump in file order; they cover it.
     pub fn items(&self) -> Items<'a> {
         match self.format {
             Format::Text => scan::items(self.cursor),
+            Format::Json => json_scan::items(self.cursor),
             _ => show::items(self.cursor),
         }
     }

@@ -3,11 +3,9 @@
 //! What stands behind the name is read by [`parse`], whatever the era: a number in front tells the newer ones apart.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::io::{self, Write};
 
 use bstr::ByteSlice;
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr_iter};
 use nom::branch::alt;
 use nom::bytes::complete::{is_a, tag, take_till, take_till1, take_while1};
 use nom::character::complete::{digit1, space1};
@@ -17,169 +15,11 @@ use nom::{IResult, Parser};
 
 use crate::container::shape;
 
-/// A grammar of `ctl_mboxlist -d` before JSON; letters and digits as in `FORMAT.md`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub enum Era {
-    /// `NAME TAB LOCATION TAB ACL`
-    D1,
-    /// `NAME TAB TYPE SP LOCATION SP ACL`
-    D2,
-    /// `NAME TAB TYPE SP PARTITION SP ACL`: the server is left out.
-    D3,
-    /// `NAME TAB TYPE SP [SERVER!]PARTITION SP ACL`
-    D4,
-    /// As D4, and `>UNIQUEID SP MTIME SP UIDVALIDITY SP FOLDERMODSEQ SP CREATEDMODSEQ SP SPECIALUSE` behind it.
-    D5,
-}
-
-impl Era {
-    /// The word used in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Era::D1 => "D1",
-            Era::D2 => "D2",
-            Era::D3 => "D3",
-            Era::D4 => "D4",
-            Era::D5 => "D5",
-        }
-    }
-
-    /// The releases that print it.
-    pub fn releases(self) -> &'static str {
-        match self {
-            Era::D1 => "2.0 to 2.2",
-            Era::D2 => "2.3 or 2.4",
-            Era::D3 => "2.5",
-            Era::D4 => "3.0 to 3.4",
-            Era::D5 => "development versions between 3.4 and 3.6",
-        }
-    }
-}
-
-impl fmt::Display for Era {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// How the types of a dump are numbered; the numbers changed between 3.4 and 3.6 (`imap/mboxlist.h`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum Numbering {
-    /// As up to 3.4: REMOTE is 1.
-    Old,
-    /// As since 3.6: REMOTE is 16.
-    New,
-    /// No line tells.
-    Open,
-}
-
-/// What era a dump seems to be of.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Recognition {
-    /// The era to read it as: of those that fit, the one that loses nothing.
-    pub era: Era,
-    /// The other eras whose dumps can look the same.
-    pub also: Vec<Era>,
-    /// How types are numbered.
-    pub numbering: Numbering,
-    /// What was seen.
-    pub evidence: String,
-}
-
-/// What the values of a dump have in common.
-#[derive(Clone, Copy, Default, Debug)]
-pub(super) struct Survey {
-    /// Values read.
-    pub lines: u64,
-    /// With a number in front.
-    pub typed: u64,
-    /// `location TAB identifier TAB …`
-    pub untyped: u64,
-    /// With the `>` part.
-    pub extra: u64,
-    /// With a server in the location.
-    pub located: u64,
-    /// REMOTE by the old numbers, but without a server.
-    pub unlocated: u64,
-    /// With the old number for a type that 2.5 brought (calendars and address books), the right `n`, or `(null)`.
-    pub since_2_5: u64,
-    /// With a type that 3.0 or later brought.
-    pub since_3_0: u64,
-    /// With a server, and a type that has bit 16 but not bit 1.
-    pub located_16: u64,
-    /// With a server, and a type that has bit 1.
-    pub located_1: u64,
-}
-
-impl Survey {
-    /// Adds a value.
-    pub fn push(&mut self, value: &[u8]) {
-        self.lines = self.lines.saturating_add(1);
-        let Ok((behind, line)) = line(value) else { return };
-        debug_assert!(behind.is_empty());
-        let count = |counter: &mut u64, yes: bool| *counter = counter.saturating_add(u64::from(yes));
-        let Some(mbtype) = line.mbtype else {
-            return count(&mut self.untyped, memchr(b'\t', value).is_some());
-        };
-        let located = memchr(b'!', line.location).is_some();
-        count(&mut self.typed, true);
-        count(&mut self.extra, extra_start(line.acl).is_some());
-        count(&mut self.located, located);
-        count(&mut self.unlocated, !located && mbtype & 1 != 0);
-        count(&mut self.since_2_5, mbtype & 0x60 != 0 || line.location.ends_with(NULL) || has_annotate(line.acl));
-        count(&mut self.since_3_0, mbtype >= 128);
-        count(&mut self.located_16, located && mbtype & 17 == 16);
-        count(&mut self.located_1, located && mbtype & 1 == 1);
-    }
-
-    /// The era that fits best; `None` if the values are of none.
-    pub fn recognise(&self) -> Option<Recognition> {
-        let readable = self.typed.saturating_add(self.untyped);
-        if readable == 0 || readable.saturating_mul(2) < self.lines {
-            return None;
-        }
-        let (era, also, evidence) = self.era();
-        let numbering = match (self.located_16, self.located_1) {
-            (0, 0) => Numbering::Open,
-            (new, old) if new > old => Numbering::New,
-            _ => Numbering::Old,
-        };
-        Some(Recognition { era, also: also.to_vec(), numbering, evidence: evidence.to_owned() })
-    }
-
-    fn era(&self) -> (Era, &'static [Era], &'static str) {
-        if self.untyped > self.typed {
-            return (Era::D1, &[], "the lines have no type");
-        }
-        if self.extra.saturating_mul(2) > self.typed {
-            return (Era::D5, &[], "`>` and more fields follow the ACL");
-        }
-        let newer = self.since_2_5 > 0 || self.since_3_0 > 0;
-        match (self.located > 0, newer) {
-            (true, true) => (Era::D4, &[], "servers, and types or rights that 2.5 brought"),
-            (true, false) => (Era::D2, &[Era::D4], "servers, and no type or right newer than 2.4"),
-            (false, _) if self.unlocated > 0 => (Era::D3, &[], "remote mailboxes without a server"),
-            (false, true) if self.since_3_0 > 0 => (Era::D4, &[], "types that 3.0 brought"),
-            (false, true) => (Era::D4, &[Era::D3], "types or rights that 2.5 brought, and no remote mailbox"),
-            (false, false) => (Era::D2, &[Era::D3, Era::D4], "no remote mailbox, and no type or right newer than 2.4"),
-        }
-    }
-}
-
-/// Whether an ACL has the right `n`, which 2.5 brought.
-fn has_annotate(acl: &[u8]) -> bool {
-    acl.split(|&b| b == b'\t').skip(1).step_by(2).any(|rights| memchr(b'n', rights).is_some())
-}
-
-/// Recognises the era of a dump by its values, what stands behind the first TAB of each line; `None` if they are of none.
-pub fn recognise<'v>(values: impl IntoIterator<Item = &'v [u8]>) -> Option<Recognition> {
-    let mut survey = Survey::default();
-    values.into_iter().for_each(|value| survey.push(value));
-    survey.recognise()
-}
+pub use super::eras::{Era, Numbering, Recognition, recognise};
+pub use super::line_write::{PlainLine, WriteError, write_line};
 
 /// What glibc's `printf` makes of a missing string.
-const NULL: &[u8] = b"(null)";
+pub(super) const NULL: &[u8] = b"(null)";
 
 /// The fields of a line.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -232,10 +72,10 @@ pub struct Extra<'a> {
 pub struct Unreadable;
 
 /// A line's three parts, as they stand.
-struct Parts<'a> {
-    mbtype: Option<u32>,
-    location: &'a [u8],
-    acl: &'a [u8],
+pub(super) struct Parts<'a> {
+    pub mbtype: Option<u32>,
+    pub location: &'a [u8],
+    pub acl: &'a [u8],
 }
 
 /// Blanks and TABs.
@@ -261,7 +101,7 @@ fn untyped(input: &[u8]) -> IResult<&[u8], Parts<'_>> {
     Ok((input, Parts { mbtype: None, location, acl }))
 }
 
-fn line(input: &[u8]) -> IResult<&[u8], Parts<'_>> {
+pub(super) fn line(input: &[u8]) -> IResult<&[u8], Parts<'_>> {
     alt((typed, untyped)).parse(input)
 }
 
@@ -293,7 +133,7 @@ fn present(field: &[u8]) -> Option<&[u8]> {
 
 /// Where D5's `>` stands in what follows the location. Rights never hold one, and identifiers hardly do: the last one that
 /// four numbers follow counts.
-fn extra_start(tail: &[u8]) -> Option<usize> {
+pub(super) fn extra_start(tail: &[u8]) -> Option<usize> {
     memchr_iter(b'>', tail).filter(|&at| tail.get(at.saturating_add(1)..).is_some_and(is_extra)).last()
 }
 
@@ -379,84 +219,4 @@ pub(super) fn blanks_for_tab(body: &[u8]) -> Option<(usize, usize)> {
 pub(super) fn is_value(value: &[u8]) -> bool {
     shape::is_numbered(value) && typed(value).is_ok()
         || untyped(value).is_ok_and(|(_, parts)| parts.acl.is_empty() || memchr(b'\t', parts.acl).is_some())
-}
-
-/// The fields of a line to be written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct PlainLine<'a> {
-    /// The mailbox's internal name.
-    pub name: &'a [u8],
-    /// The type, in the numbers of the release that is to read it.
-    pub mbtype: u32,
-    /// The server; D3 has no place for it.
-    pub server: Option<&'a [u8]>,
-    /// The partition.
-    pub partition: Option<&'a [u8]>,
-    /// The ACL, pairs of identifier and rights, each ended by a TAB.
-    pub acl: &'a [u8],
-    /// What only D5 has; `(null)` and 0 are written if there is none.
-    pub extra: Option<Extra<'a>>,
-}
-
-/// Why a line can't be written.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// The system refuses.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// A name, server, partition or ACL holds a byte that ends the field or the line.
-    #[error("a text dump can't hold the {field} of {}: a TAB, a line end, or a blank lies in it", bstr::BStr::new(.name))]
-    Unwritable {
-        /// Name of the mailbox.
-        name: Vec<u8>,
-        /// The field.
-        field: &'static str,
-    },
-}
-
-/// Writes a line as `ctl_mboxlist -d` of the era does.
-///
-/// # Errors
-/// See [`WriteError`]; nothing is written unless the system refuses.
-pub fn write_line(out: &mut dyn Write, era: Era, line: &PlainLine<'_>) -> Result<(), WriteError> {
-    let refused = |field| WriteError::Unwritable { name: line.name.to_vec(), field };
-    let words = [("server", line.server), ("partition", line.partition)];
-    if line.name.is_empty() || line.name.iter().any(|b| b"\t\n\r\0".contains(b)) {
-        return Err(refused("name"));
-    }
-    if let Some((field, _)) =
-        words.iter().find(|(_, word)| word.is_some_and(|w| w.iter().any(|b| b" \t\n\r\0".contains(b))))
-    {
-        return Err(refused(field));
-    }
-    if memchr2(b'\n', 0, line.acl).is_some() || memchr(b'\r', line.acl).is_some() {
-        return Err(refused("ACL"));
-    }
-    let mut text = line.name.to_vec();
-    text.push(b'\t');
-    if era != Era::D1 {
-        text.extend(format!("{} ", line.mbtype).as_bytes());
-    }
-    if let Some(server) = line.server.filter(|_| era != Era::D3) {
-        text.extend(server);
-        text.push(b'!');
-    }
-    text.extend(line.partition.unwrap_or(if era > Era::D2 { NULL } else { b"" }));
-    text.push(if era == Era::D1 { b'\t' } else { b' ' });
-    text.extend(line.acl);
-    if era == Era::D5 {
-        write_extra(&mut text, &line.extra.unwrap_or_default());
-    }
-    text.push(b'\n');
-    Ok(out.write_all(&text)?)
-}
-
-fn write_extra(text: &mut Vec<u8>, extra: &Extra<'_>) {
-    text.push(b'>');
-    text.extend(extra.uniqueid.unwrap_or(NULL));
-    for number in [extra.mtime, extra.uidvalidity, extra.foldermodseq, extra.createdmodseq] {
-        text.extend(format!(" {}", number.unwrap_or_default()).as_bytes());
-    }
-    text.push(b' ');
-    text.extend(extra.specialuse.unwrap_or(NULL));
 }

@@ -2,8 +2,14 @@
 
 mod detect;
 mod dump;
+mod eras;
 pub mod item;
+pub mod json;
+mod json_rules;
+mod json_scan;
+mod json_write;
 mod line_rules;
+mod line_write;
 pub mod lines;
 pub mod rules;
 mod scan;
@@ -15,7 +21,7 @@ use std::ops::ControlFlow;
 use memchr::memchr;
 
 use crate::container::{Database, Format};
-use crate::image::{Cursor, Line};
+use crate::image::Line;
 use crate::tile::Kind;
 use item::{Fault, Item};
 
@@ -24,7 +30,7 @@ pub use dump::Dump;
 
 /// Opens a dump's bytes as one of the three text formats.
 pub fn open(bytes: &[u8], format: Format) -> Box<dyn Database<'_> + '_> {
-    Box::new(Dump { cursor: Cursor::new(bytes), format })
+    Box::new(Dump::new(bytes, format))
 }
 
 /// Where the name of a line ends; breaks with what the line is if it is no record.

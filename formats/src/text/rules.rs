@@ -58,4 +58,28 @@ crate::rules! {
     /// Names are internal names.
     FOREIGN_NAME = "TEXT-19", "foreign-name", Warning,
         "the separator is that of database keys or of IMAP; convert the names before loading them";
+    /// Every entry of a JSON dump has a name and an object.
+    JSON_EMPTY = "TEXT-20", "json-empty-entry", Error,
+        "a mailbox whose name is not UTF-8 is missing, and `ctl_mboxlist -u` loads nothing of this dump: take the mailbox from the database";
+    /// A JSON dump ends with its closing bracket.
+    JSON_CUT = "TEXT-21", "json-cut", Error,
+        "the dump is cut: make it again; coroner reads the entries that are whole";
+    /// A JSON dump holds nothing but entries between its brackets.
+    JSON_GARBAGE = "TEXT-22", "json-garbage", Error,
+        "the bytes can't be read; make the dump again";
+    /// A comma parts two entries.
+    JSON_COMMA = "TEXT-23", "json-comma", Error,
+        "`ctl_mboxlist -u` loads nothing of this dump; coroner reads the entries all the same";
+    /// An entry's object is JSON.
+    JSON_OBJECT = "TEXT-24", "json-object", Error,
+        "`ctl_mboxlist -u` loads nothing of this dump; compare the entry with another source";
+    /// An entry has the same name outside and inside of its object.
+    JSON_NAME = "TEXT-25", "json-name", Warning,
+        "Cyrus takes the name outside; check which one is meant";
+    /// Numbers are strings.
+    JSON_NUMBER = "TEXT-26", "json-number", Warning,
+        "`ctl_mboxlist -u` takes such a number for missing";
+    /// Members are those that Cyrus prints, with values of their kind.
+    JSON_MEMBER = "TEXT-27", "json-member", Note,
+        "Cyrus ignores the member, coroner keeps it";
 }

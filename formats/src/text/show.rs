@@ -64,8 +64,12 @@ impl<'a> Show<'a> {
         Some(end.saturating_add(1))
     }
 
-    /// Where the value goes on to: over lines without TAB, which can't be records.
-    fn untabbed_end(&self, line: &Line<'a>) -> Option<u64> {
+    /// Where the value goes on to: over lines without TAB, which can't be records. A dlist that is closed does not go on.
+    fn untabbed_end(&self, start: u64, line: &Line<'a>) -> Option<u64> {
+        let own = self.cursor.span(Span::new(start, line.body_span().end))?;
+        if shape::dlist_len(own) == Some(own.len()) {
+            return None;
+        }
         let joins = |line: &Line<'_>| line.terminated && is_rest(line.body);
         line.terminated.then(|| self.peek().take_while(joins).last()).flatten().map(|line| line.span().end)
     }
@@ -88,7 +92,7 @@ impl<'a> Iterator for Show<'a> {
         };
         let key_span = Span::at(line.start, tab as u64);
         let value_start = key_span.end.saturating_add(1);
-        let further = self.dlist_end(value_start, &line).or_else(|| self.untabbed_end(&line));
+        let further = self.dlist_end(value_start, &line).or_else(|| self.untabbed_end(value_start, &line));
         let end = further.unwrap_or(line.span().end);
         self.take_to(end);
         let mut value_span = Span::new(value_start, end.saturating_sub(u64::from(line.terminated)));

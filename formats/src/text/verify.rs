@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::dump::Dump;
 use super::item::{Item, What};
-use super::{line_rules, rules};
+use super::{json_rules, line_rules, rules};
 use crate::container::{Format, KeyOrder, OrderTally};
 use crate::finding::{Finding, Sink};
 use crate::image::Span;
@@ -36,12 +36,14 @@ pub fn verify(dump: &Dump<'_>, sink: &mut Sink<'_>) {
 enum Judge {
     Show,
     Text(Box<line_rules::Lines>),
+    Json,
 }
 
 impl Judge {
     fn new(dump: &Dump<'_>) -> Self {
         match dump.format {
             Format::Text => Judge::Text(Box::new(line_rules::Lines::new(dump))),
+            Format::Json => Judge::Json,
             _ => Judge::Show,
         }
     }
@@ -50,12 +52,13 @@ impl Judge {
         match self {
             Judge::Show => {}
             Judge::Text(lines) => lines.item(item, sink),
+            Judge::Json => json_rules::item(item, sink),
         }
     }
 
     fn end(&self, sink: &mut Sink<'_>) {
         match self {
-            Judge::Show => {}
+            Judge::Show | Judge::Json => {}
             Judge::Text(lines) => lines.end(sink),
         }
     }

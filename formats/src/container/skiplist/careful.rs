@@ -32,8 +32,7 @@ pub fn examine(cursor: Cursor<'_>, sink: &mut Sink<'_>) {
     let physical = read_in_order(cursor, sink);
     header_against_content(cursor, &physical, sink);
     let list = List::new(cursor);
-    let order = list.tally().best(KeyOrder::Signed);
-    graph::key_order(cursor, list, order, sink);
+    let order = graph::key_order(cursor, list, sink);
     let live = replay_committed(cursor, &physical, order, sink);
     graph::pointers(cursor, &physical, &live, order, sink);
 }

@@ -11,6 +11,9 @@ use crate::container::detect::SKIPLIST_MAGIC;
 use crate::container::{CyrusOutcome, KeyOrder};
 use crate::image::Cursor;
 
+/// Length of a page of memory, up to which the file's last page can be read past its end.
+const PAGE_LEN: u64 = 4096;
+/// The DUMMY node's offset.
 const HEAD: u32 = DUMMY_OFFSET as u32;
 
 /// Runs Cyrus' recovery on a file without changing it.
@@ -26,7 +29,7 @@ pub fn as_cyrus<'a>(cursor: Cursor<'a>, order: KeyOrder) -> CyrusOutcome<'a> {
     let log_at = recovery.relink_inorder();
     match recovery.replay(log_at) {
         Ok(()) => CyrusOutcome::Opens(recovery.listed()),
-        Err(why) => CyrusOutcome::Dies(why),
+        Err(outcome) => outcome,
     }
 }
 
@@ -91,12 +94,13 @@ impl<'a> Recovery<'a> {
     /// Replays the log from `at` on.
     ///
     /// # Errors
-    /// In words, how the process dies.
-    fn replay(&mut self, mut at: u64) -> Result<(), String> {
+    /// What becomes of the process where it can't go on.
+    fn replay(&mut self, mut at: u64) -> Result<(), CyrusOutcome<'a>> {
         let mut complete_until = at;
         while at < self.end {
             match self.cursor.be_u32(at) {
                 Some(0) => at = self.skip_zeros(at)?,
+                None if self.cursor.rest(at).iter().all(|&byte| byte == 0) => at = self.skip_zeros(at)?,
                 Some(COMMIT) => at = at.saturating_add(4),
                 Some(word @ (ADD | DELETE)) => {
                     if at >= complete_until {
@@ -118,14 +122,18 @@ impl<'a> Recovery<'a> {
         Ok(())
     }
 
-    fn skip_zeros(&self, mut at: u64) -> Result<u64, String> {
-        while self.cursor.be_u32(at) == Some(0) {
-            at = at.saturating_add(4);
+    /// Offset behind a run of zero words. One that reaches the end of the file is read on past it: into the rest of the
+    /// last page, which is zero, or, where there is none, into nothing.
+    fn skip_zeros(&self, at: u64) -> Result<u64, CyrusOutcome<'a>> {
+        let zeros = self.cursor.rest(at).iter().take_while(|&&byte| byte == 0).count() as u64;
+        let end = at.saturating_add(zeros);
+        if end < self.cursor.len() {
+            return Ok(at.saturating_add(zeros & !3));
         }
-        if at >= self.cursor.len() {
-            return Err("killed by SIGBUS: it reads past the zeros at the end of the file".to_owned());
-        }
-        Ok(at)
+        Err(match end % PAGE_LEN {
+            0 => CyrusOutcome::Dies("killed by SIGBUS: it reads past the zeros at the end of the file".to_owned()),
+            _ => CyrusOutcome::Refuses("can't open database: nothing follows the zeros at its end".to_owned()),
+        })
     }
 
     /// Offset of the next COMMIT, if every record up to it can be measured.
@@ -209,10 +217,11 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    fn delete(&mut self, at: u64) -> Result<(), String> {
+    fn delete(&mut self, at: u64) -> Result<(), CyrusOutcome<'a>> {
         let target = self.cursor.be_u32(at.saturating_add(4)).unwrap_or_default();
         if u64::from(target) >= self.cursor.len() {
-            return Err(format!("killed by SIGSEGV: the DELETE at 0x{at:X} names 0x{target:X}, outside the file"));
+            let why = format!("killed by SIGSEGV: the DELETE at 0x{at:X} names 0x{target:X}, outside the file");
+            return Err(CyrusOutcome::Dies(why));
         }
         let key = self.key(target);
         let before = self.find(key);

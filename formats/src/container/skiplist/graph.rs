@@ -7,35 +7,62 @@ use super::careful::Physical;
 use super::layout::{Node, NodeKind, is_record_offset};
 use super::replay::Live;
 use super::rules;
-use super::view::List;
+use super::scan::{Item, Scan};
+use super::view::{List, push_explicable};
 use crate::container::{KeyOrder, OrderTally};
 use crate::finding::{Finding, Rule, Sink};
 use crate::image::{Cursor, Span};
 
-/// Reports every pair of neighbours of level 0 that contradicts `order`, unless some comparator fits them all.
-pub fn key_order(cursor: Cursor<'_>, list: List<'_>, order: KeyOrder, sink: &mut Sink<'_>) {
-    let mut tally = OrderTally::default();
-    each_pair(cursor, list, &mut |a, b| tally.push((a.key, a.offset), (b.key, b.offset)));
-    if KeyOrder::ALL.iter().any(|&order| tally.fits(order)) {
-        return;
+/// Reports every pair of neighbours, of level 0 and of the INORDER region, that contradicts the order of most; answers
+/// that order.
+pub fn key_order(cursor: Cursor<'_>, list: List<'_>, sink: &mut Sink<'_>) -> KeyOrder {
+    let mut all = OrderTally::default();
+    let mut explicable = OrderTally::default();
+    let mut take = |a: Node<'_>, b: Node<'_>| {
+        all.push((a.key, a.offset), (b.key, b.offset));
+        push_explicable(&mut explicable, a, b);
+    };
+    each_linked_pair(cursor, list, &mut take);
+    each_inorder_pair(cursor, &mut take);
+    let order = explicable.best(KeyOrder::Signed);
+    if all.fits(order) {
+        return order;
     }
-    let first_of = |order: KeyOrder| match tally.misfit(order) {
+    let first_of = |order: KeyOrder| match all.misfit(order) {
         Some(misfit) => format!("{order}: 0x{:X} before 0x{:X}", misfit.first, misfit.second),
         None => order.to_string(),
     };
     let found = KeyOrder::ALL.map(first_of).join(", ");
-    each_pair(cursor, list, &mut |a, b| {
+    let mut report = |rule, a: Node<'_>, b: Node<'_>| {
         if order.compare(a.key, b.key) != Ordering::Less {
             let message = format!("the key does not follow that of the record in front of it, at 0x{:X}", a.offset);
-            let finding =
-                Finding::new(&rules::KEY_ORDER, b.span(), message).via("level-0 pointer", a.pointer_offset(0));
+            let finding = Finding::new(rule, b.span(), message);
             sink(finding.values(format!("keys that ascend in {order} order"), &found));
         }
-    });
+    };
+    each_linked_pair(cursor, list, &mut |a, b| report(&rules::KEY_ORDER, a, b));
+    each_inorder_pair(cursor, &mut |a, b| report(&rules::INORDER_ORDER, a, b));
+    order
+}
+
+/// Visits the INORDER records that follow each other in front of the log.
+fn each_inorder_pair<'a>(cursor: Cursor<'a>, visit: &mut dyn FnMut(Node<'a>, Node<'a>)) {
+    let mut before: Option<Node<'a>> = None;
+    for item in Scan::new(cursor) {
+        match item {
+            Item::Record(node) if node.kind == NodeKind::Inorder => {
+                if let Some(before) = before.replace(node) {
+                    visit(before, node);
+                }
+            }
+            Item::Record(_) | Item::Delete { .. } | Item::Commit(_) => return,
+            _ => {}
+        }
+    }
 }
 
 /// Visits the neighbours of level 0, each record once.
-fn each_pair<'a>(cursor: Cursor<'a>, list: List<'a>, visit: &mut dyn FnMut(Node<'a>, Node<'a>)) {
+fn each_linked_pair<'a>(cursor: Cursor<'a>, list: List<'a>, visit: &mut dyn FnMut(Node<'a>, Node<'a>)) {
     let visited = OffsetSet::new(cursor);
     let mut before: Option<Node<'a>> = None;
     let first = list.head().and_then(|head| head.pointer(0)).unwrap_or_default();

@@ -211,6 +211,12 @@ impl<'a> Node<'a> {
         self.value_len_offset() + 4 + pad4(self.value.len() as u64) + 4 * i as u64
     }
 
+    /// Where each of its forward pointers stands.
+    pub fn pointer_offsets(&self) -> impl Iterator<Item = u64> + use<> {
+        let first = self.pointer_offset(0);
+        (0..self.level() as u64).map(move |i| first + 4 * i)
+    }
+
     /// Offset behind its terminator.
     #[inline]
     pub fn end(&self) -> u64 {

@@ -8,10 +8,14 @@ mod cyrus;
 mod graph;
 mod header;
 pub mod layout;
+mod lives;
 mod log;
 mod quick;
 mod replay;
 pub mod rules;
+#[cfg(test)]
+#[path = "../../../tests/common/skiplist_sample.rs"]
+mod sample;
 mod scan;
 mod tiles;
 mod verify;
@@ -19,7 +23,7 @@ mod view;
 mod writer;
 
 pub use scan::{Item, Scan};
-pub use writer::{Options, WriteError, Written, write};
+pub use writer::{Options, WriteError, Writer, Written, write};
 
 use crate::container::{
     Carved, CyrusOutcome, Database, Depth, Format, KeyOrder, OrderTally, Record, Transaction, View,

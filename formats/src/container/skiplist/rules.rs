@@ -71,4 +71,6 @@ crate::rules! {
     DELETE_DEAD = "SKIP-34", "delete-dead", Error, "look at `coroner log`: two writers, or lost bytes, left this";
     /// The key of an ADD was not live.
     ADD_LIVE = "SKIP-35", "add-live", Error, "look at `coroner log`: two writers, or lost bytes, left this; the later one is taken";
+    /// The keys of the INORDER records ascend in the order of the list.
+    INORDER_ORDER = "SKIP-36", "inorder-order", Error, "recover it: Cyrus' recovery links these records as they stand, and deletes by key";
 }

@@ -130,9 +130,16 @@ fn item_at(cursor: Cursor<'_>, offset: u64) -> Result<Item<'_>, Broken> {
     match cursor.be_u32(offset) {
         Some(INORDER | ADD) => {
             let node = Node::read(cursor, offset)?;
-            // A length that a flipped bit changed often still ends at a terminator, in the middle of the next record.
-            let sound = node.is_flawless() || leads_on(cursor, node.end());
-            if sound { Ok(Item::Record(node)) } else { Err(Broken::Implausible) }
+            if node.is_flawless() {
+                return Ok(Item::Record(node));
+            }
+            // A length that changed, or a terminator that is gone, often ends at the terminator of a later record.
+            match node.pointer_offsets().position(|at| starts_record(cursor, at)) {
+                Some(0) => return Err(Broken::Implausible),
+                Some(_) => return Err(Broken::Unterminated),
+                None => {}
+            }
+            if leads_on(cursor, node.end()) { Ok(Item::Record(node)) } else { Err(Broken::Implausible) }
         }
         Some(COMMIT) => Ok(Item::Commit(Span::at(offset, 4))),
         Some(DELETE) => {
@@ -164,7 +171,7 @@ fn leads_on(cursor: Cursor<'_>, offset: u64) -> bool {
 fn starts_item(cursor: Cursor<'_>, offset: u64) -> bool {
     let followed = |end: u64| leads_on(cursor, end) || cursor.be_u32(end) == Some(0);
     match cursor.be_u32(offset) {
-        Some(INORDER | ADD) => Node::read(cursor, offset).is_ok_and(|node| node.is_flawless()),
+        Some(INORDER | ADD) => starts_record(cursor, offset),
         Some(COMMIT) => followed(offset.saturating_add(4)),
         Some(DELETE) => {
             let target = cursor.be_u32(offset.saturating_add(4));
@@ -173,4 +180,9 @@ fn starts_item(cursor: Cursor<'_>, offset: u64) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether an INORDER or ADD record about which nothing is odd starts at `offset`.
+fn starts_record(cursor: Cursor<'_>, offset: u64) -> bool {
+    Node::read(cursor, offset).is_ok_and(|node| node.kind != NodeKind::Dummy && node.is_flawless())
 }

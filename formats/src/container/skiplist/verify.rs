@@ -18,3 +18,52 @@ pub fn verify(cursor: Cursor<'_>, depth: Depth, sink: &mut Sink<'_>) {
         None => careful::examine(cursor, sink),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::skiplist::{sample::Sample, view::List};
+    use crate::container::{KeyOrder, OrderTally};
+    use crate::finding::{Finding, Severity};
+
+    fn weighty(check: impl FnOnce(&mut Sink<'_>)) -> Vec<Finding> {
+        let mut found = Vec::new();
+        check(&mut |finding| found.push(finding));
+        found.retain(|finding| finding.severity() > Severity::Note);
+        found
+    }
+
+    /// The quick proof and the careful examination must come to the same verdict, whatever byte is changed.
+    #[test]
+    fn proof_and_examination_agree() {
+        let sound = Sample::with_log().bytes;
+        let mut proven = 0;
+        for at in 48..sound.len() {
+            for new in [0, 1, 2, 4, 0x90, 0xFF, sound[at] ^ 1, sound[at] ^ 8, sound[at].wrapping_add(4)] {
+                let mut bytes = sound.clone();
+                bytes[at] = new;
+                let cursor = Cursor::new(&bytes);
+                let header = Header::decode(cursor).unwrap();
+                let proof = weighty(|sink| assert!(at < 144 || header::check(cursor, sink))).is_empty()
+                    && quick::prove(cursor, &header).is_some();
+                let found = weighty(|sink| {
+                    header::check(cursor, sink);
+                    careful::examine(cursor, sink);
+                });
+                assert!(!proof || found.is_empty(), "byte {at:#x} = {new:#x}: proven sound, yet {found:?}");
+                proven += usize::from(proof);
+            }
+        }
+        assert!(proven > 0);
+    }
+
+    #[test]
+    fn a_tally_leaves_out_what_no_order_explains() {
+        let mut sample = Sample::packed();
+        let b = sample.find(1, "b");
+        sample.set(b + 8, u32::from(b'x') << 24);
+        let tally: OrderTally = List::new(Cursor::new(&sample.bytes)).tally();
+        assert!(KeyOrder::ALL.iter().all(|&order| tally.fits(order)));
+        assert!(!weighty(|sink| verify(Cursor::new(&sample.bytes), Depth::Full, sink)).is_empty());
+    }
+}

@@ -160,7 +160,7 @@ impl<'a> List<'a> {
 
 /// Adds a pair of neighbours that at least one comparator explains.
 #[inline]
-fn push_explicable(tally: &mut OrderTally, a: Node<'_>, b: Node<'_>) {
+pub fn push_explicable(tally: &mut OrderTally, a: Node<'_>, b: Node<'_>) {
     let [signed, unsigned, mbox] = KeyOrder::ALL;
     if [unsigned, signed, mbox].iter().any(|order| order.compare(a.key, b.key) == Ordering::Less) {
         tally.push((a.key, a.offset), (b.key, b.offset));

@@ -55,41 +55,28 @@ pub struct Written {
 
 /// Writes `records`, which must come in `options.order`, as a whole file to `out`, which must be empty and stand at 0.
 ///
-/// Record `i` gets one level more than `i` has trailing zero bits, so the same records give the same bytes. `out` is
-/// written front to back; pointers that lead out of the part at hand, and the header, are filled in at the end.
-///
 /// # Errors
 /// [`WriteError`]; `out` then holds an unfinished file without a magic.
-pub fn write<W, K, V>(
-    out: &mut W,
+pub fn write<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+    out: impl Write + Seek,
     records: impl IntoIterator<Item = (K, V)>,
-    options: &Options,
-) -> Result<Written, WriteError>
-where
-    W: Write + Seek,
-    K: AsRef<[u8]>,
-    V: AsRef<[u8]>,
-{
-    let mut writer = Writer::new(out);
-    let mut before: Option<K> = None;
+    options: Options,
+) -> Result<Written, WriteError> {
+    let mut writer = Writer::new(out, options);
     for (key, value) in records {
-        let index = writer.count + 1;
-        if key.as_ref().is_empty() {
-            return Err(WriteError::EmptyKey(index));
-        }
-        let follows = |before: &K| options.order.compare(before.as_ref(), key.as_ref()) == Ordering::Less;
-        if !before.as_ref().is_none_or(follows) {
-            let key = key.as_ref().escape_ascii().to_string();
-            return Err(WriteError::Order { index, order: options.order, key });
-        }
-        writer.record(key.as_ref(), value.as_ref())?;
-        before = Some(key);
+        writer.push(key.as_ref(), value.as_ref())?;
     }
-    writer.finish(options.last_recovery)
+    writer.finish()
 }
 
-struct Writer<'w, W> {
-    out: &'w mut W,
+/// Writes a skiplist file record by record.
+///
+/// Record `i` gets one level more than `i` has trailing zero bits, so the same records give the same bytes. The output is
+/// written front to back in large pieces; pointers that lead out of the piece at hand, and the header, are filled in at
+/// the end.
+pub struct Writer<W> {
+    out: W,
+    options: Options,
     /// Bytes not yet written.
     buffer: Vec<u8>,
     /// Offset in the file where `buffer` starts.
@@ -98,12 +85,14 @@ struct Writer<'w, W> {
     open: [u64; LEVELS],
     /// Pointers that had been written when their target came: where they stand, what they say.
     late: Vec<(u64, u32)>,
+    last_key: Vec<u8>,
     count: u64,
     top_level: usize,
 }
 
-impl<'w, W: Write + Seek> Writer<'w, W> {
-    fn new(out: &'w mut W) -> Self {
+impl<W: Write + Seek> Writer<W> {
+    /// A writer to `out`, which must be empty and stand at 0; it needs no buffer of its own.
+    pub fn new(out: W, options: Options) -> Self {
         let mut buffer = Vec::with_capacity(BUFFER_LEN + (64 << 10));
         buffer.resize(usize::try_from(DUMMY_OFFSET).unwrap_or_default(), 0);
         encode_node(NodeKind::Dummy, &[], &[], &[0; LEVELS], &mut buffer);
@@ -111,17 +100,31 @@ impl<'w, W: Write + Seek> Writer<'w, W> {
         for (level, slot) in (0..).zip(&mut open) {
             *slot = DUMMY_OFFSET + 12 + 4 * level;
         }
-        Writer { out, buffer, buffer_offset: 0, open, late: Vec::new(), count: 0, top_level: 1 }
+        let (late, last_key) = (Vec::new(), Vec::new());
+        Writer { out, options, buffer, buffer_offset: 0, open, late, last_key, count: 0, top_level: 1 }
     }
 
-    fn record(&mut self, key: &[u8], value: &[u8]) -> Result<(), WriteError> {
-        self.count += 1;
-        let level = LEVELS.min(self.count.trailing_zeros() as usize + 1);
+    /// Writes a record.
+    ///
+    /// # Errors
+    /// [`WriteError`]; only if the system refused has anything of the record been written.
+    pub fn push(&mut self, key: &[u8], value: &[u8]) -> Result<(), WriteError> {
+        let order = self.options.order;
+        let index = self.count + 1;
+        if key.is_empty() {
+            return Err(WriteError::EmptyKey(index));
+        }
+        if index > 1 && order.compare(&self.last_key, key) != Ordering::Less {
+            let key = key.escape_ascii().to_string();
+            return Err(WriteError::Order { index, order, key });
+        }
+        let level = LEVELS.min(index.trailing_zeros() as usize + 1);
         let offset = self.buffer_offset + self.buffer.len() as u64;
         let end = node_len(key.len(), value.len(), level).and_then(|len| offset.checked_add(len));
         let (Some(end), Ok(offset)) = (end.filter(|&end| end <= MAX_FILE_LEN), u32::try_from(offset)) else {
-            return Err(WriteError::TooLarge(self.count));
+            return Err(WriteError::TooLarge(index));
         };
+        self.count = index;
         self.top_level = self.top_level.max(level);
         encode_node(NodeKind::Inorder, key, value, [0; LEVELS].get(..level).unwrap_or_default(), &mut self.buffer);
         let first_slot = end - 4 - 4 * level as u64;
@@ -132,6 +135,8 @@ impl<'w, W: Write + Seek> Writer<'w, W> {
             *slot = next;
         }
         self.open = open;
+        self.last_key.clear();
+        self.last_key.extend_from_slice(key);
         if self.buffer.len() >= BUFFER_LEN {
             self.flush()?;
         }
@@ -155,7 +160,10 @@ impl<'w, W: Write + Seek> Writer<'w, W> {
     }
 
     /// Writes what is left, then the pointers that came late, then the header: a file that is not finished has none.
-    fn finish(mut self, last_recovery: u32) -> Result<Written, WriteError> {
+    ///
+    /// # Errors
+    /// [`WriteError`], if the system refuses.
+    pub fn finish(mut self) -> Result<Written, WriteError> {
         let len = self.buffer_offset + self.buffer.len() as u64;
         let too_large = |_| WriteError::TooLarge(self.count);
         let header = Header {
@@ -165,7 +173,7 @@ impl<'w, W: Write + Seek> Writer<'w, W> {
             curlevel: u32::try_from(self.top_level).unwrap_or(MAX_LEVEL),
             listsize: u32::try_from(self.count).map_err(too_large)?,
             logstart: u32::try_from(len).map_err(too_large)?,
-            last_recovery,
+            last_recovery: self.options.last_recovery,
         };
         self.flush()?;
         for (slot, offset) in &self.late {
@@ -175,6 +183,7 @@ impl<'w, W: Write + Seek> Writer<'w, W> {
         self.out.seek(SeekFrom::Start(0))?;
         self.out.write_all(&header.encode())?;
         self.out.seek(SeekFrom::Start(len))?;
+        self.out.flush()?;
         Ok(Written { records: self.count, len })
     }
 }

@@ -79,6 +79,8 @@ pub struct Walk<'w, 'a> {
     survey: &'w Survey,
     order: KeyOrder,
     visited: &'w Bits,
+    /// The last node whose key can be believed.
+    last: Option<Head>,
     /// For each level, the pointer that should lead to its next record, and the record that has it; `None` if unknown.
     expected: [Option<(u64, u64)>; LEVELS],
     visit: &'w mut dyn FnMut(Step),
@@ -101,7 +103,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         visited: &'w Bits,
         visit: &'w mut dyn FnMut(Step),
     ) {
-        let mut walk = Walk { file: cursor_file, survey, order, visited, expected: [None; LEVELS], visit };
+        let mut walk = Walk { file: cursor_file, survey, order, visited, last: None, expected: [None; LEVELS], visit };
         let Some(dummy) = dummy(walk.file.cursor) else { return };
         let worn = !dummy.head_is_right(walk.file.cursor);
         let mut at = Node { head: dummy, worn, bad_tail: false };
@@ -127,6 +129,9 @@ impl<'w, 'a> Walk<'w, 'a> {
             self.compare(level, node.head.offset);
         }
         (self.visit)(Step::Node { head: node.head, worn: node.worn, bad_tail: node.bad_tail });
+        if !node.bad_tail {
+            self.last = Some(node.head);
+        }
         self.expect(node);
     }
 
@@ -146,10 +151,10 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// The node behind `at`, over a hole if there is one; `None` at the end.
     fn step(&mut self, at: &Node) -> Option<Node> {
-        let target = at.head.next(self.file.cursor, self.file.limit);
-        let answer = if at.worn { Err(Why::Unproven) } else { self.follow(at, target) };
+        let target = at.head.next(self.file.cursor, self.file.committed);
+        let answer = if at.worn { Err(Why::Unproven) } else { self.follow(target) };
         let why = match answer {
-            Ok(next) => match self.skipped(at, next.as_ref()) {
+            Ok(next) => match self.skipped(next.as_ref()) {
                 None => {
                     if let Some(next) = &next {
                         self.visited.insert(next.head.offset);
@@ -161,13 +166,13 @@ impl<'w, 'a> Walk<'w, 'a> {
             Err(why) => why,
         };
         (self.visit)(Step::Hole(Hole { from: at.head, target, why }));
-        let next = self.resume(at)?;
+        let next = self.resume()?;
         self.visited.insert(next.head.offset);
         Some(next)
     }
 
     /// Follows a level-0 pointer.
-    fn follow(&self, at: &Node, target: u64) -> Result<Option<Node>, Why> {
+    fn follow(&self, target: u64) -> Result<Option<Node>, Why> {
         let offset = self.past_delete(target)?;
         if offset == 0 {
             return Ok(None);
@@ -176,7 +181,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         if self.visited.contains(offset) {
             return Err(Why::Circle);
         }
-        if self.ascends(at, &next) { Ok(Some(next)) } else { Err(Why::Disorder) }
+        if self.ascends(&next) { Ok(Some(next)) } else { Err(Why::Disorder) }
     }
 
     fn past_delete(&self, target: u64) -> Result<u64, Why> {
@@ -206,32 +211,32 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    /// Whether `next` stands behind `at`, as far as their keys can be believed.
-    fn ascends(&self, at: &Node, next: &Node) -> bool {
-        let key = |node: &Node| node.head.key(self.file.cursor);
-        at.head.kind == Type::Dummy
-            || at.bad_tail
-            || next.bad_tail
-            || self.order.compare(key(at), key(next)) == Ordering::Less
+    /// Whether a node stands behind the last one, as far as its key can be believed.
+    fn ascends(&self, next: &Node) -> bool {
+        next.bad_tail || self.last.is_none_or(|last| self.is_less(&last, &next.head))
     }
 
-    /// A record of an upper level that stands between `at` and `next`.
-    fn skipped(&self, at: &Node, next: Option<&Node>) -> Option<Node> {
+    fn is_less(&self, a: &Head, b: &Head) -> bool {
+        self.order.compare(a.key(self.file.cursor), b.key(self.file.cursor)) == Ordering::Less
+    }
+
+    /// A record of level 1 that stands in front of `next`, the one that level 0 leads to.
+    fn skipped(&self, next: Option<&Node>) -> Option<Node> {
         let (target, _) = (*self.expected.get(1)?)?;
         if next.is_some_and(|next| next.head.offset == target || next.bad_tail) || target == 0 {
             return None;
         }
         let upper = self.node(target).ok().filter(|node| !node.bad_tail && node.head.level > 1)?;
-        let between = self.ascends(at, &upper) && next.is_none_or(|next| self.ascends(&upper, next));
+        let between = self.ascends(&upper) && next.is_none_or(|next| self.is_less(&upper.head, &next.head));
         (between && !self.visited.contains(target)).then_some(upper)
     }
 
-    /// The nearest record behind `at` that an upper level leads to.
-    fn resume(&mut self, at: &Node) -> Option<Node> {
+    /// The nearest record further on that an upper level leads to.
+    fn resume(&mut self) -> Option<Node> {
         for level in 1..MAX_LEVEL {
             let Some(&Some((target, _))) = self.expected.get(usize::from(level)) else { continue };
             let node = if target == 0 { None } else { self.node(target).ok() };
-            let usable = |node: &Node| node.head.level > level && self.ascends(at, node);
+            let usable = |node: &Node| node.head.level > level && self.ascends(node);
             if let Some(node) = node.filter(|node| usable(node) && !self.visited.contains(target)) {
                 self.forget_below(level);
                 return Some(node);

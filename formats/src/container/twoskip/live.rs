@@ -155,7 +155,7 @@ impl<'a> Live<'a> {
 
     /// Whether a record's pointers were last written before `when` and lead to `next`: those of a live record's
     /// predecessor would lead to the DELETE itself.
-    fn died_at(&self, head: &Head, when: u64, next: u64) -> bool {
+    pub fn died_at(&self, head: &Head, when: u64, next: u64) -> bool {
         let last = head.pointer(self.cursor, 0).max(head.pointer(self.cursor, 1));
         let resolved = match Head::decode(self.cursor, last) {
             Some(target) if target.kind == Type::Delete => target.word(self.cursor),

@@ -1,9 +1,12 @@
 //! twoskip: header, DUMMY, records in the order of time, COMMITs between them. See `FORMAT.md` beside this file.
 
 mod bits;
+mod carve;
+mod cyrus;
 mod graph;
 pub mod layout;
 mod live;
+mod log;
 mod replay;
 pub mod rules;
 mod scan;
@@ -32,7 +35,7 @@ impl<'a> Db<'a> {
     /// Opens a file's bytes. Reads the header; if that can't be believed, looks for the last COMMIT.
     pub fn new(bytes: &'a [u8]) -> Self {
         let cursor = Cursor::new(bytes);
-        Db { file: File { cursor, limit: survey::quick_limit(cursor) } }
+        Db { file: survey::quick_file(cursor) }
     }
 }
 
@@ -59,7 +62,7 @@ impl<'a> Database<'a> for Db<'a> {
     }
 
     fn verify(&self, depth: Depth, sink: &mut Sink<'_>) {
-        verify::verify(self.file.cursor, self.file.limit, depth, sink);
+        verify::verify(self.file, depth, sink);
     }
 
     fn view<'s>(&'s self, order: KeyOrder, parts: usize) -> Box<dyn View<'a> + 's> {
@@ -67,22 +70,18 @@ impl<'a> Database<'a> for Db<'a> {
     }
 
     fn carve(&self, order: KeyOrder) -> Carved<'a> {
-        let _ = order;
-        Carved::default()
+        carve::carve(self.file.cursor, order)
     }
 
     fn log<'s>(&'s self, order: KeyOrder) -> Box<dyn Iterator<Item = Transaction<'a>> + 's> {
-        let _ = order;
-        Box::new(std::iter::empty())
+        Box::new(log::Log::new(self.file.cursor, order, true))
     }
 
     fn at(&self, number: u64, order: KeyOrder) -> Option<Vec<Record<'a>>> {
-        let _ = (number, order);
-        None
+        log::Log::new(self.file.cursor, order, false).state_at(number)
     }
 
     fn as_cyrus(&self, order: KeyOrder) -> CyrusOutcome<'a> {
-        let _ = order;
-        CyrusOutcome::Opens(Vec::new())
+        cyrus::as_cyrus(self.file.cursor, order)
     }
 }

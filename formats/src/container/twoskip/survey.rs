@@ -19,6 +19,18 @@ pub struct Survey {
     pub limit: u64,
     /// What the header says, if it can be believed.
     pub header: Option<Header>,
+    /// Whether a COMMIT names a start that no lost range explains: pages may have changed places.
+    pub displaced: bool,
+    /// Whether what stands in the file allows the size that the header says.
+    pub size_is_possible: bool,
+}
+
+/// What the pass remembers of the COMMITs behind it.
+#[derive(Default)]
+struct Commits {
+    last_end: u64,
+    /// Whether something was lost since.
+    lost: bool,
 }
 
 /// The header, if its check sum and the fields that its meaning hangs on are right.
@@ -35,43 +47,51 @@ fn plausible_commit(cursor: Cursor<'_>, head: &Head) -> bool {
     head.kind == Type::Commit && start >= FIRST_OFFSET && start <= head.offset && start % ALIGN == 0
 }
 
-/// The committed size as far as it can be known without reading the whole file: what the header says, else the end of
-/// the last COMMIT.
-pub fn quick_limit(cursor: Cursor<'_>) -> u64 {
+/// The file, committed as far as can be known without reading all of it: what the header says, else the end of the last
+/// COMMIT.
+pub fn quick_file(cursor: Cursor<'_>) -> File<'_> {
     if let Some(header) = believed_header(cursor) {
-        return header.current_size.min(cursor.len());
+        return File::new(cursor, header.current_size);
     }
     let mut at = cursor.len() / ALIGN * ALIGN;
     while at >= FIRST_OFFSET + ALIGN {
         at -= ALIGN;
         let commit = Head::decode(cursor, at).filter(|head| plausible_commit(cursor, head));
         if let Some(commit) = commit.filter(|head| head.head_is_right(cursor)) {
-            return commit.end;
+            return File::guessed(cursor, commit.end);
         }
     }
-    FIRST_OFFSET.min(cursor.len())
+    File::guessed(cursor, FIRST_OFFSET.min(cursor.len()))
 }
 
 impl Survey {
     /// Reads the whole file once.
     pub fn new(cursor: Cursor<'_>) -> Survey {
         let header = believed_header(cursor);
-        let mut survey =
-            Survey { starts: Bits::new(cursor.len()), lost: Vec::new(), proven: FIRST_OFFSET, limit: 0, header };
-        let mut size_is_possible = true;
-        let mut last_commit_end = 0;
+        let starts = Bits::new(cursor.len());
+        let mut survey = Survey {
+            starts,
+            lost: Vec::new(),
+            proven: FIRST_OFFSET,
+            limit: 0,
+            header,
+            displaced: false,
+            size_is_possible: true,
+        };
+        let mut commits = Commits::default();
         for item in Scan::new(cursor, DUMMY_OFFSET) {
             if let Some(header) = &header {
-                size_is_possible &= !contradicts(&item, header.current_size);
+                survey.size_is_possible &= !contradicts(&item, header.current_size);
             }
             survey.take(&item);
+            commits.lost |= item.is_lost();
             if let What::Record(head) = item.what
                 && plausible_commit(cursor, &head)
             {
-                last_commit_end = head.end;
+                survey.chain(cursor, &mut commits, &head);
             }
         }
-        survey.settle(cursor, size_is_possible, last_commit_end);
+        survey.settle(cursor, commits.last_end);
         survey
     }
 
@@ -88,10 +108,17 @@ impl Survey {
         }
     }
 
+    /// Sees whether a COMMIT follows the one in front of it.
+    fn chain(&mut self, cursor: Cursor<'_>, commits: &mut Commits, commit: &Head) {
+        let (start, expected) = (commit.word(cursor), commits.last_end.max(FIRST_OFFSET));
+        self.displaced |= start < expected || start > expected && !commits.lost;
+        *commits = Commits { last_end: commit.end, lost: false };
+    }
+
     /// Decides how far the file is committed.
-    fn settle(&mut self, cursor: Cursor<'_>, size_is_possible: bool, last_commit_end: u64) {
+    fn settle(&mut self, cursor: Cursor<'_>, last_commit_end: u64) {
         let len = cursor.len();
-        if let Some(header) = self.header.filter(|_| size_is_possible) {
+        if let Some(header) = self.header.filter(|_| self.size_is_possible) {
             self.proven = header.current_size.min(len);
             self.limit = self.proven;
             if header.current_size > len {
@@ -107,7 +134,10 @@ impl Survey {
 
     /// The file as the survey found it to be committed.
     pub fn file<'a>(&self, cursor: Cursor<'a>) -> File<'a> {
-        File { cursor, limit: self.limit }
+        match self.header.filter(|_| self.size_is_possible) {
+            Some(header) => File::new(cursor, header.current_size),
+            None => File::guessed(cursor, self.limit),
+        }
     }
 
     /// Whether a lost range that ends behind `offset` lies within the committed part.

@@ -15,11 +15,25 @@ const SPLIT_NODES: usize = 4096;
 pub struct File<'a> {
     /// The bytes.
     pub cursor: Cursor<'a>,
-    /// Committed size in bytes, at most the file's length: what lies behind it belongs to no committed transaction.
+    /// Committed size in bytes: a level-0 pointer to it or behind it belongs to no committed transaction. More than the
+    /// file's length where the end of the file is missing.
+    pub committed: u64,
+    /// How far the committed part can be read, at most the file's length.
     pub limit: u64,
 }
 
 impl<'a> File<'a> {
+    /// A file committed up to `committed`.
+    pub fn new(cursor: Cursor<'a>, committed: u64) -> Self {
+        File { cursor, committed, limit: committed.min(cursor.len()) }
+    }
+
+    /// A file whose header does not tell how far it is committed; as far as can be seen, up to `limit`. Where that is its
+    /// very end, more may be missing, and no pointer is taken for uncommitted.
+    pub fn guessed(cursor: Cursor<'a>, limit: u64) -> Self {
+        File { cursor, committed: if limit < cursor.len() { limit } else { u64::MAX }, limit }
+    }
+
     /// The `+` record at `offset`, if one can stand there within the committed size.
     #[inline]
     pub fn record(&self, offset: u64) -> Option<Head> {
@@ -29,7 +43,7 @@ impl<'a> File<'a> {
     /// Offset of the live record that follows `head` in key order; 0 at the end.
     #[inline]
     pub fn next(&self, head: &Head) -> u64 {
-        let next = head.next(self.cursor, self.limit);
+        let next = head.next(self.cursor, self.committed);
         if self.cursor.u8(next) == Some(b'-') { skip_delete(self.cursor, next) } else { next }
     }
 
@@ -172,9 +186,7 @@ impl<'a> View<'a> for List<'a> {
     fn prefix(&self, prefix: &[u8], visit: &mut dyn FnMut(Record<'a>) -> bool) {
         let Some(first) = self.seek(prefix) else { return };
         self.walk_heads(first.offset, 0, &mut |head| {
-            let start = head.key(self.file.cursor).get(..prefix.len());
-            let inside = start.is_some_and(|start| self.order.compare(start, prefix) == Ordering::Equal);
-            inside && visit(self.file.lend(head))
+            head.key(self.file.cursor).starts_with(prefix) && visit(self.file.lend(head))
         });
     }
 }

@@ -20,6 +20,7 @@ pub(crate) fn decode<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Ve
     if strict(entry, value, faults).is_some() {
         return true;
     }
+    faults.clear();
     tolerant::decode(entry, value, faults)
 }
 
@@ -39,7 +40,7 @@ fn strict<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Vec<Fault>) -
             return None;
         }
         let field_start = rest;
-        let (after, field, key) = field_key(rest)?;
+        let (after, (field, key)) = field_key(rest)?;
         let item_start = after;
         let (after, item) = item::item(after).ok()?;
         if field != FieldKey::Unknown && !is_exact(&item, item_start, after) {
@@ -74,14 +75,14 @@ fn is_exact(item: &Item<'_>, start: &[u8], after: &[u8]) -> bool {
 
 /// A key and the space behind it.
 #[inline(always)]
-fn field_key(rest: &[u8]) -> Option<(&[u8], FieldKey, Cow<'_, [u8]>)> {
+fn field_key(rest: &[u8]) -> Option<(&[u8], (FieldKey, Cow<'_, [u8]>))> {
     if let [letter, b' ', after @ ..] = rest
         && let Some(field) = FieldKey::from_letter(*letter)
     {
-        return Some((after, field, Cow::Borrowed(b"")));
+        return Some((after, (field, Cow::Borrowed(b""))));
     }
     let (after, key) = item::key(rest).ok()?;
-    Some((after, FieldKey::Unknown, key.bytes))
+    Some((after, (FieldKey::Unknown, key.bytes)))
 }
 
 /// Why a field is kept as it stands.

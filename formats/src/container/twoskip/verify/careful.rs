@@ -115,6 +115,7 @@ impl<'a> Look<'_, 'a> {
         let (file, survey, order, visited) = (self.file, self.survey, self.order, self.visited);
         let mut disorder_told = false;
         let mut started = false;
+        let mut mismatches = Vec::new();
         Walk::run(file, survey, order, visited, &mut |step| match step {
             Step::Node { head, worn, .. } => {
                 started = true;
@@ -129,8 +130,9 @@ impl<'a> Look<'_, 'a> {
                 disorder_told |= hole.why == Why::Disorder;
                 sink(self.hole(&hole));
             }
-            Step::Upper(mismatch) => sink(self.upper(&mismatch)),
+            Step::Upper(mismatch) => mismatches.push(mismatch),
         });
+        mismatches.iter().for_each(|mismatch| sink(self.upper(mismatch)));
         match super::super::layout::dummy(self.cursor()) {
             Some(dummy) if dummy.head_is_right(self.cursor()) => self.pointers(&dummy, sink),
             _ => self.whole_list &= started,
@@ -165,7 +167,10 @@ impl<'a> Look<'_, 'a> {
     }
 
     fn upper(&self, mismatch: &Mismatch) -> Finding {
-        let rule: &'static Rule = if self.unclean { &rules::UNRECOVERED } else { &rules::UPPER_LINK };
+        // What an unfinished transaction leaves: a pointer to one of its own records, or past a record that it deleted.
+        let found = mismatch.found;
+        let halfway = found == 0 || found >= self.file.committed || self.visited.contains(found);
+        let rule: &'static Rule = if self.unclean && halfway { &rules::UNRECOVERED } else { &rules::UPPER_LINK };
         let from = Head::decode(self.cursor(), mismatch.from);
         let span = from.map_or(Span::at(mismatch.from, 8), |head| head.pointer_span(mismatch.level.saturating_add(1)));
         let name = from.map_or_else(String::new, |head| self.name(&head));
@@ -183,13 +188,13 @@ impl<'a> Look<'_, 'a> {
             let message = format!("both level-0 pointers of {} are the same", self.name(head));
             sink(Finding::new(&rules::EQUAL_POINTERS, head.pointer_span(1), message).via("record", head.offset));
         }
-        let chosen = choose(first, second, self.file.limit);
+        let chosen = choose(first, second, self.file.committed);
         for (index, pointer) in (0..).zip(pair) {
-            if pointer >= self.file.limit {
+            if pointer >= self.file.committed {
                 let rule: &'static Rule = if self.unclean { &rules::UNRECOVERED } else { &rules::BEYOND };
                 let message = format!("a level-0 pointer of {} leads behind the committed part", self.name(head));
                 let finding = Finding::new(rule, head.pointer_span(index), message);
-                sink(finding.values(format!("below 0x{:X}", self.file.limit), format!("0x{pointer:X}")));
+                sink(finding.values(format!("below 0x{:X}", self.file.committed), format!("0x{pointer:X}")));
             } else if pointer != chosen && pointer != 0 && !self.survey.starts.contains(pointer) {
                 let message = format!("the idle level-0 pointer of {} leads to no record", self.name(head));
                 let finding = Finding::new(&rules::IDLE_POINTER, head.pointer_span(index), message);
@@ -201,18 +206,13 @@ impl<'a> Look<'_, 'a> {
     /// Replays the log and compares it with the list.
     fn log(&self, sink: &mut Sink<'_>) -> Live<'a> {
         let cursor = self.cursor();
-        let live = replay(cursor, self.survey, self.order, &mut |delete, deletion, lost_before| {
-            if !lost_before {
-                let message = match deletion.old.and_then(|old| Head::decode(cursor, old)) {
-                    Some(old) => format!("this DELETE should remove {}, which does not agree", self.name(&old)),
-                    None => "nothing stands in front of the record that this DELETE names".into(),
-                };
-                let span = delete.span();
-                sink(
-                    Finding::new(&rules::DELETE_NEXT, span, message)
-                        .values("the record behind the deleted one", format!("0x{:X}", delete.word(cursor))),
-                );
-            }
+        let live = replay(cursor, self.survey, self.order, &mut |delete, deletion| {
+            let message = match deletion.old.and_then(|old| Head::decode(cursor, old)) {
+                Some(old) => format!("this DELETE should remove {}, which does not agree", self.name(&old)),
+                None => "what this DELETE removed can't be found".into(),
+            };
+            let finding = Finding::new(&rules::DELETE_NEXT, delete.span(), message);
+            sink(finding.values("the record behind the deleted one", format!("0x{:X}", delete.word(cursor))));
         });
         self.unreached(&live, sink);
         self.undead(&live, sink);
@@ -299,7 +299,7 @@ impl<'a> Look<'_, 'a> {
             }
         }
         let size = self.header.current_size;
-        let contradicted = self.survey.header.is_some() && self.survey.limit != size.min(self.cursor().len());
+        let contradicted = self.survey.header.is_some() && !self.survey.size_is_possible;
         if contradicted || expected != self.survey.limit {
             let message = "the committed size is not where a COMMIT ends";
             let finding = Finding::new(&rules::LAST_COMMIT, Header::CURRENT_SIZE, message);

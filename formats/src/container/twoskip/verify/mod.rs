@@ -26,13 +26,18 @@ pub(super) struct Totals {
 }
 
 /// Checks a file down to `depth`; goes on after each finding.
-pub fn verify(cursor: Cursor<'_>, limit: u64, depth: Depth, sink: &mut Sink<'_>) {
+pub fn verify(file: File<'_>, depth: Depth, sink: &mut Sink<'_>) {
+    let cursor = file.cursor;
+    let len = cursor.len();
+    let sink: &mut Sink<'_> = &mut |mut finding: Finding| {
+        finding.span = Span::new(finding.span.start.min(len), finding.span.end.min(len));
+        sink(finding);
+    };
     let header_is_fine = header(cursor, sink);
     let Some(header) = Header::decode(cursor) else { return };
     if depth == Depth::Header {
         return;
     }
-    let file = File { cursor, limit };
     let sound = if header_is_fine { sound::look(file, &header) } else { None };
     let totals = sound.unwrap_or_else(|| careful::look(cursor, &header, sink));
     notes(cursor, &header, &totals, sink);
@@ -94,8 +99,7 @@ fn fields(cursor: Cursor<'_>, header: &Header, report: &mut dyn FnMut(Finding)) 
         report(finding.values("a multiple of 8, at least 336", size));
     } else if size > cursor.len() {
         let message = format!("{} bytes are missing at the end of the file", size - cursor.len());
-        let finding = Finding::new(&rules::FILE_SHORT, Span::new(cursor.len(), size), message);
-        report(finding.values(size, cursor.len()).via("current_size", Header::CURRENT_SIZE.start));
+        report(Finding::new(&rules::FILE_SHORT, Header::CURRENT_SIZE, message).values(size, cursor.len()));
     }
     let repack = header.repack_size;
     if repack < FIRST_OFFSET || repack > size || repack % super::layout::ALIGN != 0 {
@@ -134,3 +138,6 @@ fn hex(number: u32) -> String {
 fn only_blanks(cursor: Cursor<'_>, start: u64, end: u64) -> bool {
     (start..end).step_by(8).all(|at| is_blank(cursor, at))
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,8 @@ pub fn look(file: File<'_>, header: &Header) -> Option<Totals> {
     let len = file.cursor.len();
     let size_fits = header.current_size == len && header.repack_size <= len && header.repack_size >= FIRST_OFFSET;
     let plain = header.flags == 0 && header.generation > 0 && header.repack_size % ALIGN == 0;
-    if !size_fits || !plain || !dummy(file.cursor)?.head_is_right(file.cursor) {
+    let dummy = dummy(file.cursor)?;
+    if !size_fits || !plain || !dummy.head_is_right(file.cursor) || !dummy.tail_is_right(file.cursor) {
         return None;
     }
     let marks = Marks { starts: Bits::new(len), reached: Bits::new(len), named: Bits::new(len) };
