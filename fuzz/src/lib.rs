@@ -4,7 +4,7 @@
 //! in `corpus/regressions/`, so that a finding once fixed stays fixed on any toolchain.
 
 mod container;
-mod reseal;
+pub mod reseal;
 
 use coroner_formats::container::Format::{Flat, Skiplist, Twoskip};
 

@@ -89,6 +89,9 @@ impl Survey {
                 survey.size_is_possible &= !contradicts(&item, header.current_size);
             }
             survey.take(&item);
+            if matches!(item.what, What::Worn(head) if head.kind == Type::Commit) {
+                survey.worn_commit_end = item.span.end;
+            }
             // A tail of other origin says nothing of a whole file; behind a loss it may be a part that moved up.
             let in_tail = header.is_some_and(|header| item.span.start >= header.current_size);
             if let Some(head) = item.proven().filter(|_| !in_tail || !survey.lost.is_empty()) {
@@ -100,9 +103,6 @@ impl Survey {
     }
 
     fn take(&mut self, item: &Item) {
-        if matches!(item.what, What::Worn(head) if head.kind == Type::Commit) {
-            self.worn_commit_end = item.span.end;
-        }
         if item.is_lost() {
             match self.lost.last_mut().filter(|last| last.end == item.span.start) {
                 Some(last) => last.end = item.span.end,
@@ -122,7 +122,8 @@ impl Survey {
             Type::Commit if plausible_commit(cursor, head) => {
                 let (start, expected) = (head.word(cursor), (*last_commit_end).max(FIRST_OFFSET));
                 let commit_before = Span::new(start.saturating_sub(MARK_LEN), start);
-                let explained = start == expected || start > expected && self.is_lost(commit_before);
+                let lost = self.worn_commit_end == start || self.is_lost(commit_before);
+                let explained = start == expected || start > expected && lost;
                 self.displaced |= !explained;
                 *last_commit_end = head.end;
             }
