@@ -34,7 +34,10 @@ pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
         believed
     });
     let last_doubtful = doubtful.values().copied().max().unwrap_or_default();
+    let count = survey.header.map(|header| header.num_records);
+    let whole = !survey.displaced && !list.contains(&HOLE) && count == Some(list.len() as u64);
     let merge = Merge {
+        whole,
         file,
         survey: &survey,
         order,
@@ -83,6 +86,8 @@ struct Merge<'m, 'a> {
     /// What DELETEs named whose record could not be told, and where the last of those stands.
     doubtful: HashMap<u64, u64>,
     last_doubtful: u64,
+    /// Whether the list has no hole, and as many records as the header says.
+    whole: bool,
     /// The record of the list that was met last.
     front: u64,
     kept: Vec<Kept<'a>>,
@@ -152,7 +157,7 @@ impl<'a> Merge<'_, 'a> {
             _ if self.was_deleted(logged) => {}
             (true, true) => self.keep(logged, Confidence::MaybeStale),
             (true, false) => self.keep(logged, Confidence::Verified),
-            (false, true) if self.lost_its_delete(logged) => {}
+            (false, true) if self.whole || self.lost_its_delete(logged) => {}
             (false, true) => self.keep(logged, Confidence::MaybeStale),
             (false, false) => self.keep(logged, Confidence::Unverified),
         }
