@@ -1,6 +1,7 @@
 //! How values are encoded, one file a family; decode and encode side by side.
 
 pub(crate) mod dlist;
+pub mod dump;
 pub(crate) mod extended;
 pub mod history;
 pub(crate) mod item;
@@ -9,4 +10,5 @@ pub(crate) mod legacy;
 pub(crate) mod number;
 pub(crate) mod tolerant;
 
+pub use dump::Grammar;
 pub use item::Spelling;
