@@ -56,9 +56,9 @@ impl Decoder {
         self.style
     }
 
-    /// What a record says.
-    pub fn decode<'r>(self, record: &'r Record<'_>) -> Decoded<'r> {
-        decode(&record.key, &record.value, &self.style)
+    /// Whether the records are a dump's, which has mailboxes' own entries and nothing else.
+    pub fn is_of_dump(self) -> bool {
+        self.style.dump.is_some()
     }
 
     /// The internal name of the mailbox whose own record this is; `None` for an index's records.
@@ -67,6 +67,11 @@ impl Decoder {
             Key::Mailbox(name) => Some(Cow::Owned(name.to_internal().into_owned())),
             _ => None,
         }
+    }
+
+    /// What a record says.
+    pub fn decode<'r>(self, record: &'r Record<'_>) -> Decoded<'r> {
+        decode(&record.key, &record.value, &self.style)
     }
 
     /// The entry of a mailbox's own record; `None` for an index's records and for values that can't be read.

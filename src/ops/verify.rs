@@ -81,6 +81,9 @@ fn records(reading: &Reading<'_, '_>, scope: Scope, findings: &mut Findings, wat
     let nothing = || (Survey::new(decoder.style()), Findings::keeping(scope.per_rule));
     let (survey, found) = (0..reading.parts()).into_par_iter().map(part).reduce(nothing, merge);
     findings.append(found);
+    if decoder.is_of_dump() {
+        return survey;
+    }
     let again = |visit: &mut crate::formats::record::cross::Visit<'_>| {
         reading.each(|record| visit(&record.key, &record.value, record.span));
     };

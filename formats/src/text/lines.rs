@@ -199,8 +199,8 @@ fn mend_acl(acl: &[u8]) -> (Cow<'_, [u8]>, Mended) {
 /// An ACL whose TABs became blanks, if its words are pairs of identifier and rights.
 fn blank_pairs(acl: &[u8]) -> Option<Vec<u8>> {
     let words: Vec<&[u8]> = acl.split(|&b| b == b' ').filter(|word| !word.is_empty()).collect();
-    let rights = |word: &&[u8]| word.iter().all(|b| b"lrswipkxtecdan0123456789-".contains(b));
-    let paired = !words.is_empty() && words.len() % 2 == 0 && words.iter().skip(1).step_by(2).all(rights);
+    let mut rights = words.iter().skip(1).step_by(2);
+    let paired = !words.is_empty() && words.len() % 2 == 0 && rights.all(|word| is_rights(word));
     paired.then(|| words.into_iter().flat_map(|word| [word, b"\t"]).flatten().copied().collect())
 }
 
@@ -219,4 +219,14 @@ pub(super) fn blanks_for_tab(body: &[u8]) -> Option<(usize, usize)> {
 pub(super) fn is_value(value: &[u8]) -> bool {
     shape::is_numbered(value) && typed(value).is_ok()
         || untyped(value).is_ok_and(|(_, parts)| parts.acl.is_empty() || memchr(b'\t', parts.acl).is_some())
+}
+
+/// Whether that text is rather the middle of an ACL: rights stand in front of its first TAB.
+pub(super) fn is_amid_acl(value: &[u8]) -> bool {
+    value.split(|&b| b == b'\t').next().is_some_and(|field| !field.is_empty() && is_rights(field))
+}
+
+/// Whether a word consists of rights alone.
+fn is_rights(word: &[u8]) -> bool {
+    word.iter().all(|b| b"lrswipkxtecdan0123456789-".contains(b))
 }
