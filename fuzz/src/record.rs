@@ -3,9 +3,7 @@
 use std::hint::black_box;
 
 use bstr::ByteSlice;
-use coroner_formats::record::{
-    Acl, Family, Form, Key, KeyStyle, MbType, Name, Numbering, Style, decode, encode, encode_as,
-};
+use coroner_formats::record::{Acl, Family, Form, Key, MbType, Name, Numbering, Style, decode, encode, encode_as};
 
 /// The input up to its first TAB, and what follows.
 fn halves(bytes: &[u8]) -> (&[u8], &[u8]) {
@@ -16,7 +14,7 @@ fn halves(bytes: &[u8]) -> (&[u8], &[u8]) {
 /// Decoding and encoding a record gives its own bytes, or a fault says why not; rewriting it for another era settles.
 pub fn record(bytes: &[u8]) {
     let (key, value) = halves(bytes);
-    let mixed = Style { keys: KeyStyle::Prefixed, numbering: Numbering::Old };
+    let mixed = Style { numbering: Numbering::Old, ..Style::NEW };
     for style in [Style::OLD, Style::NEW, mixed] {
         let decoded = decode(key, value, &style);
         if let Some(again) = decoded.key.encode(style.keys) {
@@ -69,7 +67,8 @@ pub fn parts(bytes: &[u8]) {
         if acl.pairs().all(|pair| !pair.identifier.contains(&b'\t') && !pair.rights.contains(&b'\t')) {
             assert!(text.same_pairs(&acl), "rights written as text");
         }
-        black_box(acl.lacks_last_tab());
+        let mut pairs = acl.pairs();
+        black_box((pairs.by_ref().count(), pairs.odd(), acl.lacks_last_tab()));
     }
     let number = u32::from_be_bytes([0, 1, 2, 3].map(|i| bytes.get(i).copied().unwrap_or_default()));
     for numbering in [Numbering::Old, Numbering::New] {

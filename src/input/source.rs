@@ -25,6 +25,7 @@ pub struct Source {
     detection: Detection,
     format: Option<Format>,
     order: Option<KeyOrder>,
+    at: Option<u64>,
 }
 
 impl Source {
@@ -44,7 +45,8 @@ impl Source {
             Bytes::Held(Held::open(path, options)?)
         };
         let detection = container::detect_named(bytes_of(&bytes), path);
-        let mut source = Source { path: path.to_owned(), bytes, detection, format: None, order: options.order };
+        let mut source =
+            Source { path: path.to_owned(), bytes, detection, format: None, order: options.order, at: options.at };
         if !source.is_empty() {
             source.format = Some(source.choose(options.format)?);
         }
@@ -110,6 +112,16 @@ impl Source {
         self.bytes().is_empty()
     }
 
+    /// The transaction after which to read the file's state, if not the last.
+    pub fn at(&self) -> Option<u64> {
+        self.at
+    }
+
+    /// That the file has no transaction of that number.
+    pub fn has_no_transaction(&self, number: u64) -> Failure {
+        Failure::file(&self.path, format!("has no transaction {number}"), "`coroner log` lists those it has")
+    }
+
     /// What it looks like.
     pub fn detection(&self) -> &Detection {
         &self.detection
@@ -123,6 +135,11 @@ impl Source {
     /// The database in it; `None` for a file of zero bytes.
     pub fn database(&self) -> Option<Box<dyn Database<'_> + '_>> {
         self.format.and_then(|format| container::open(self.bytes(), format).ok())
+    }
+
+    /// The order that the user says the keys stand in.
+    pub fn forced_order(&self) -> Option<KeyOrder> {
+        self.order
     }
 
     /// The order to read `database` in: the forced one, or the one that fits its keys.

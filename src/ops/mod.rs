@@ -3,6 +3,7 @@
 pub mod canon;
 pub mod diff;
 pub mod digest;
+pub mod dumps;
 pub mod entries;
 pub mod findings;
 pub mod hexdump;

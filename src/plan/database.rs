@@ -83,6 +83,9 @@ pub fn write<K: AsRef<[u8]>, V: AsRef<[u8]>>(
 /// Reads a written file as if it came from somewhere else.
 fn read_back(file: &File, format: Format, order: KeyOrder, expected: Tally) -> Result<(), String> {
     let image = Image::open(file).map_err(|error| error.to_string())?;
+    if image.is_empty() && format == Format::Flat && expected.records == 0 {
+        return Ok(());
+    }
     let database = container::open(&image, format).map_err(|error| error.to_string())?;
     let mut wrong = None;
     database.verify(Depth::Structure, &mut |finding| {

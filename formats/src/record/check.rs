@@ -6,6 +6,7 @@ use bstr::ByteSlice;
 
 use super::acl::AclForm;
 use super::decode::{Decoded, Style};
+use super::dialect::Grammar;
 use super::entry::{Entry, Family, FieldKey, Under};
 use super::key::{Key, KeyStyle};
 use super::mbtype::{Flag, Kind, Numbering};
@@ -184,7 +185,7 @@ fn type_letter(entry: &Entry<'_>) -> Option<Kind> {
 #[inline]
 fn check_type(entry: &Entry<'_>, context: &Context, report: &mut Report<'_, '_, '_>) {
     let new = context.style.numbering == Numbering::New;
-    if entry.family == Family::Dlist {
+    if entry.family == Family::Dlist || context.style.dump == Some(Grammar::Json) {
         if let [b'e'] | [b'e', b'r'] = entry.type_letters() {
             return;
         }

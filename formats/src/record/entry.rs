@@ -272,7 +272,7 @@ impl<'a> Entry<'a> {
 
     /// Whether the record has the field, even as `NIL` (dlist records).
     pub fn has(&self, field: FieldKey) -> bool {
-        self.layout.find(field).is_some()
+        self.layout.has(field)
     }
 
     /// Whether the record says `NIL` for the field.
@@ -282,7 +282,7 @@ impl<'a> Entry<'a> {
 
     /// The fields of a dlist record, in its order.
     pub fn field_order(&self) -> impl Iterator<Item = FieldKey> + '_ {
-        self.layout.slots().iter().map(|slot| slot.field)
+        self.layout.slots().map(|slot| slot.field)
     }
 
     /// Type letters as the record spells them; empty where it has none or gives a number.

@@ -28,6 +28,7 @@ pub use check::{Context, check};
 pub use counts::Counts;
 pub use cross::cross_check;
 pub use decode::{Decoded, Fault, Style, decode, encode, encode_as, family_of};
+pub use dialect::Grammar;
 pub use entry::{Entry, Family, FieldKey, Under, UnknownField};
 pub use era::{Era, EraGuess};
 pub use key::{Key, KeyFamily, KeyStyle, Scope};

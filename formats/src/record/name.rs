@@ -216,25 +216,27 @@ impl<'a> Name<'a> {
 
     /// The first thing that Cyrus' policy does not let into a name (`imap/mboxname.c`, `GOODCHARS`).
     pub fn flaw(&self) -> Option<Flaw> {
-        let separator = self.form.separator();
-        let domain_end = self.form.domain_end();
-        let mut in_domain = self.bytes.contains(&domain_end);
-        let mut empty = true;
-        for (index, &byte) in self.bytes.iter().enumerate() {
-            if byte == separator && !in_domain {
-                if empty {
-                    return Some(Flaw::EmptyElement(index));
-                }
-                empty = true;
-            } else if byte == domain_end && in_domain {
-                in_domain = false;
-            } else if !is_good(byte) || (byte == b'^' && self.form == Form::Db) {
-                return Some(Flaw::Byte(index, byte));
-            } else {
-                empty &= in_domain;
-            }
+        let local = self.local();
+        let start = self.bytes.len().saturating_sub(local.len());
+        let domain = self.bytes.get(..start.saturating_sub(1)).unwrap_or_default();
+        if let Some(index) = domain.iter().position(|&byte| !is_good(byte)) {
+            return Some(Flaw::Byte(index, domain.get(index).copied().unwrap_or_default()));
         }
-        empty.then_some(Flaw::EmptyElement(self.bytes.len()))
+        let separator = self.form.separator();
+        // In a key '^' has no meaning.
+        let bad = if self.form == Form::Db { b'^' } else { separator };
+        let mut before = separator;
+        for (index, &byte) in local.iter().enumerate() {
+            if byte == separator {
+                if before == separator {
+                    return Some(Flaw::EmptyElement(start.saturating_add(index)));
+                }
+            } else if !is_good(byte) || byte == bad {
+                return Some(Flaw::Byte(start.saturating_add(index), byte));
+            }
+            before = byte;
+        }
+        (before == separator).then_some(Flaw::EmptyElement(self.bytes.len()))
     }
 }
 

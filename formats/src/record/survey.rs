@@ -140,8 +140,8 @@ impl Survey {
         self.mailboxes += 1;
         bump(&mut self.families, entry.family as usize);
         bump(&mut self.kinds, entry.mbtype.kind as usize);
-        for flag in entry.mbtype.flags.iter() {
-            bump(&mut self.flags, flag as usize);
+        if !entry.mbtype.flags.is_empty() {
+            entry.mbtype.flags.iter().for_each(|flag| bump(&mut self.flags, flag as usize));
         }
         for &letter in entry.type_letters() {
             bump(&mut self.letters, usize::from(letter.wrapping_sub(b'a')));

@@ -1,18 +1,26 @@
 //! All that can be proven or plausibly read from a file, however damaged.
 
+use std::cmp::Ordering;
+
+use rayon::prelude::*;
+
 use super::bits::OffsetSet;
-use super::layout::{FIRST_RECORD, Header, Node, NodeKind, is_record_offset};
+use super::layout::{DUMMY_OFFSET, FIRST_RECORD, Header, Node, NodeKind, is_record_offset};
 use super::replay::{Deleted, Live, key_at};
 use super::scan::{Item, Scan};
-use super::view::{List, record};
-use crate::container::{Carved, Confidence, Kept, KeyOrder, Lost};
+use super::view::{List, record, record_at};
+use crate::container::{Carved, Confidence, Kept, KeyOrder, Lost, Record};
 use crate::image::{Cursor, Span};
-use std::cmp::Ordering;
+
+/// The DUMMY node's offset, which stands for the head of the list.
+const HEAD: u32 = DUMMY_OFFSET as u32;
+/// The level from which on the list is walked first: about every 64th record has it.
+const UPPER_LEVEL: usize = 6;
 
 /// Carves a file: the newest committed version of each key, by what its log and its pointers say together.
 pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
-    let mut carver = Carver::read(cursor, order);
-    let live = carver.replay();
+    let (mut carver, checkpoint) = rayon::join(|| Carver::read(cursor, order), || Live::at_checkpoint(cursor, order));
+    let live = carver.replay(checkpoint);
     let sorted = live.sorted();
     drop(live);
     Carved {
@@ -34,7 +42,7 @@ struct Carver<'a> {
     log_at: u64,
     /// Ranges that can't be read, in file order.
     lost: Vec<Lost<'a>>,
-    uncommitted: Vec<crate::container::Record<'a>>,
+    uncommitted: Vec<Record<'a>>,
 }
 
 impl<'a> Carver<'a> {
@@ -93,36 +101,37 @@ impl<'a> Carver<'a> {
         }
     }
 
-    /// Marks every record that the head of the list leads to over records whose keys ascend.
-    fn follow_pointers(&mut self, starts: &OffsetSet) {
-        let mut stack: Vec<u32> = Vec::new();
-        let push_all = |from: &Node<'a>, stack: &mut Vec<u32>| {
-            let is_head = from.kind == NodeKind::Dummy;
-            for (level, pointer) in from.pointers().enumerate().rev() {
+    /// Marks every record that the head of the list leads to over records whose keys ascend: first those of the upper
+    /// levels, then, side by side, what lies between them.
+    fn follow_pointers(&self, starts: &OffsetSet) {
+        let Some(head) = self.head else { return };
+        let mut nodes = vec![head];
+        self.spread(&head, UPPER_LEVEL, starts, &mut |node| nodes.push(node));
+        nodes.par_iter().for_each(|node| self.spread(node, 0, starts, &mut drop));
+    }
+
+    /// Marks what pointers of `lowest` level and above lead to from a node, and tells of each node that it marks.
+    fn spread(&self, from: &Node<'a>, lowest: usize, starts: &OffsetSet, tell: &mut dyn FnMut(Node<'a>)) {
+        let mut stack = vec![*from];
+        while let Some(from) = stack.pop() {
+            for (level, pointer) in from.pointers().enumerate().skip(lowest).rev() {
                 let offset = u64::from(pointer);
                 if !starts.contains(offset) || self.linked.contains(offset) {
                     continue;
                 }
                 let Ok(node) = Node::read(self.cursor, offset) else { continue };
+                let is_head = from.kind == NodeKind::Dummy;
                 let ascends = is_head || self.order.compare(from.key, node.key) == Ordering::Less;
                 if ascends && node.level() > level && self.linked.insert(offset) {
-                    stack.push(pointer);
+                    tell(node);
+                    stack.push(node);
                 }
-            }
-        };
-        if let Some(head) = self.head {
-            push_all(&head, &mut stack);
-        }
-        while let Some(offset) = stack.pop() {
-            if let Ok(node) = Node::read(self.cursor, u64::from(offset)) {
-                push_all(&node, &mut stack);
             }
         }
     }
 
-    /// The live records that the committed part of the log leaves.
-    fn replay(&self) -> Live<'a> {
-        let (mut live, log_at) = Live::at_checkpoint(self.cursor, self.order);
+    /// The live records that the committed part of the log leaves, from those at the checkpoint on.
+    fn replay(&self, (mut live, log_at): (Live<'a>, u64)) -> Live<'a> {
         for item in Scan::from(self.cursor, log_at) {
             let committed = item.span().end <= self.committed_end;
             match item {
@@ -164,22 +173,32 @@ impl<'a> Carver<'a> {
 
     /// Says of each live record how sure it is.
     fn judge(&self, sorted: &[u32]) -> Vec<Kept<'a>> {
-        let mut kept = Vec::with_capacity(sorted.len());
-        let mut witness = self.head;
         let last_log_hole = self.lost.iter().map(|lost| lost.span).rfind(|span| span.end > self.log_at);
-        for &offset in sorted {
-            let Ok(node) = Node::read(self.cursor, u64::from(offset)) else { continue };
-            let confidence = if self.linked.contains(node.offset) {
-                witness = Some(node);
-                if node.is_flawless() && self.leads_on(&node) { Confidence::Verified } else { Confidence::Unverified }
-            } else if last_log_hole.is_some_and(|hole| hole.start > node.offset) || !self.hidden_by_loss(witness) {
-                Confidence::MaybeStale
-            } else {
-                Confidence::Unverified
-            };
-            kept.push(Kept { record: record(node), confidence });
-        }
-        kept
+        let hole = last_log_hole.map_or(0, |hole| hole.start);
+        let mut witness = HEAD;
+        let linked_before = |&offset: &u32| {
+            if self.linked.contains(u64::from(offset)) {
+                witness = offset;
+            }
+            witness
+        };
+        let witnesses: Vec<u32> = sorted.iter().map(linked_before).collect();
+        let pairs = sorted.par_iter().zip(&witnesses);
+        pairs.map(|(&offset, &witness)| self.judge_one(offset, witness, hole)).collect()
+    }
+
+    /// Judges a record by the last linked one in front of it, itself included, and by the last loss in the log.
+    fn judge_one(&self, offset: u32, witness: u32, last_log_hole: u64) -> Kept<'a> {
+        let node = Node::read(self.cursor, u64::from(offset)).ok();
+        let confidence = match node {
+            Some(node) if offset == witness => {
+                let agrees = node.is_flawless() && self.leads_on(&node);
+                if agrees { Confidence::Verified } else { Confidence::Unverified }
+            }
+            _ if last_log_hole > u64::from(offset) || !self.hidden_by_loss(witness) => Confidence::MaybeStale,
+            _ => Confidence::Unverified,
+        };
+        Kept { record: record_at(self.cursor, offset), confidence }
     }
 
     /// Whether the record that follows at level 0, if it can be read, has a greater key.
@@ -191,13 +210,14 @@ impl<'a> Carver<'a> {
 
     /// Whether the last linked record in front leads into a lost range of the INORDER region: what follows it there is
     /// hidden for that reason alone, not because it was taken out of the list.
-    fn hidden_by_loss(&self, witness: Option<Node<'a>>) -> bool {
-        let Some(next) = witness.and_then(|node| node.pointer(0)).map(u64::from) else { return true };
-        let head_lost = Node::read(self.cursor, super::layout::DUMMY_OFFSET).is_err();
-        let at_head = witness.is_some_and(|node| node.kind == NodeKind::Dummy);
+    fn hidden_by_loss(&self, witness: u32) -> bool {
+        if witness == HEAD && Node::read(self.cursor, DUMMY_OFFSET).is_err() {
+            return true;
+        }
+        let node = if witness == HEAD { self.head } else { Node::read(self.cursor, u64::from(witness)).ok() };
+        let Some(next) = node.and_then(|node| node.pointer(0)).map(u64::from) else { return true };
         let after = self.lost.partition_point(|lost| lost.span.end <= next);
-        let in_loss = self.lost.get(after).is_some_and(|lost| lost.span.contains(next) && next < self.log_at);
-        in_loss || (at_head && head_lost)
+        self.lost.get(after).is_some_and(|lost| lost.span.contains(next) && next < self.log_at)
     }
 }
 

@@ -272,14 +272,15 @@ fn terminated(bytes: &[u8]) -> Result<&[[u8; 4]], Broken> {
 
 /// The bytes of a node; pointers level 0 first.
 pub fn encode_node(kind: NodeKind, key: &[u8], value: &[u8], pointers: &[u32], out: &mut Vec<u8>) {
-    out.extend(kind.word().to_be_bytes());
+    let mut put = |bytes: &[u8]| out.extend_from_slice(bytes);
+    put(&kind.word().to_be_bytes());
     for field in [key, value] {
-        out.extend(u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
-        out.extend(field);
-        out.resize(out.len().next_multiple_of(4), 0);
+        put(&u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
+        put(field);
+        put([0; 3].get(..(4 - field.len() % 4) % 4).unwrap_or_default());
     }
-    out.extend(pointers.iter().flat_map(|p| p.to_be_bytes()));
-    out.extend(TERMINATOR.to_be_bytes());
+    pointers.iter().for_each(|pointer| put(&pointer.to_be_bytes()));
+    put(&TERMINATOR.to_be_bytes());
 }
 
 /// Length in bytes of a node of these lengths; `None` if it does not fit a file.

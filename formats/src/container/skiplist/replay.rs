@@ -146,34 +146,44 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Number of live records.
-    pub fn len(&self) -> usize {
-        self.added.len() + self.inorder.iter().filter(|&&offset| self.is_live(offset)).count()
+    /// Offsets of all live records in key order.
+    pub fn sorted(&self) -> Vec<u32> {
+        let inorder = self.inorder.iter().copied().filter(|&offset| self.is_live(offset));
+        if self.added.is_empty() {
+            return inorder.collect();
+        }
+        let mut added = self.added_as_listed();
+        added.sort_by(|&a, &b| self.compare(a, b));
+        let mut sorted = Vec::with_capacity(self.inorder.len() + added.len());
+        let mut added = added.into_iter().peekable();
+        for offset in inorder {
+            while let Some(next) = added.next_if(|&next| self.compare(next, offset) == Ordering::Less) {
+                sorted.push(next);
+            }
+            sorted.push(offset);
+        }
+        sorted.extend(added);
+        sorted
     }
 
-    /// Offsets of all live records in key order.
-    ///
-    /// Starts from the file's own list, which is in order already unless it is damaged, and sorts what that leaves.
-    pub fn sorted(&self) -> Vec<u32> {
-        let mut offsets = Vec::with_capacity(self.len());
+    fn compare(&self, a: u32, b: u32) -> Ordering {
+        self.order.compare(key_at(self.cursor, a), key_at(self.cursor, b))
+    }
+
+    /// Offsets of what the log added, as far as possible in the order of the file's own list, which leaves little to sort.
+    fn added_as_listed(&self) -> Vec<u32> {
+        let mut offsets = Vec::with_capacity(self.added.len());
         let list = List::new(self.cursor);
-        let taken = OffsetSet::new(self.cursor);
-        let mut take = |offset: u32| {
-            let wanted = self.is_live(offset) && taken.insert(u64::from(offset));
-            if wanted {
-                offsets.push(offset);
-            }
-            wanted
-        };
+        let wanted = OffsetSet::new(self.cursor);
+        self.added.iter().for_each(|&offset| {
+            wanted.insert(u64::from(offset));
+        });
         let first = list.head().and_then(|head| head.pointer(0)).unwrap_or_default();
         list.walk(first, 0, &mut |node| {
-            take(u32::try_from(node.offset).unwrap_or_default());
+            offsets.extend(u32::try_from(node.offset).ok().filter(|_| wanted.remove(node.offset)));
             true
         });
-        self.inorder.iter().chain(&self.added).for_each(|&offset| {
-            take(offset);
-        });
-        offsets.sort_by(|&a, &b| self.order.compare(key_at(self.cursor, a), key_at(self.cursor, b)));
+        offsets.extend(self.added.iter().filter(|&&offset| wanted.remove(u64::from(offset))));
         offsets
     }
 }

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::layout::{Broken, Header, MAX_LEVEL, MIN_RECORD_LEN, Node, NodeKind};
 use crate::container::{KeyOrder, OrderTally, Record, View};
-use crate::image::Cursor;
+use crate::image::{Cursor, Span};
 
 /// Most parts a list is divided into.
 const MAX_PARTS: usize = 256;
@@ -177,6 +177,12 @@ fn dummy(cursor: Cursor<'_>) -> Option<Node<'_>> {
 /// A node as the record it holds.
 pub fn record<'a>(node: Node<'a>) -> Record<'a> {
     Record { key: node.key.into(), value: node.value.into(), span: node.span() }
+}
+
+/// The record at an offset where a scan has found one.
+pub fn record_at(cursor: Cursor<'_>, offset: u32) -> Record<'_> {
+    let nothing = || Record { key: (&[][..]).into(), value: (&[][..]).into(), span: Span::at(u64::from(offset), 0) };
+    Node::read(cursor, u64::from(offset)).map_or_else(|_| nothing(), record)
 }
 
 /// The live records of a file by its pointers.

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use bstr::ByteSlice;
 
-use super::history::number;
 use super::item::{self, Item, Spelling};
+use super::number::number;
 use super::tolerant;
 use crate::record::acl::Acl;
 use crate::record::decode::{Fault, push};
@@ -41,11 +41,20 @@ fn strict<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Vec<Fault>) -
         }
         let field_start = rest;
         let (after, (field, key)) = field_key(rest)?;
-        let item_start = after;
-        let (after, item) = item::item(after).ok()?;
-        if field != FieldKey::Unknown && !is_exact(&item, item_start, after) {
-            push(faults, &rules::NOT_EXACT, format!("field {} is spelt in a roundabout way", field.letter() as char));
+        if let [first, ..] = after
+            && !matches!(first, b'"' | b'{' | b'(' | b'%')
+            && !matches!(field, FieldKey::Unknown | FieldKey::History)
+            && !is_said_by_key(entry, field)
+        {
+            let (after, word) = item::atom(after).ok()?;
+            store_word(entry, field, word, faults);
+            (separator, rest) = match after {
+                [b' ', next @ ..] => (true, next),
+                _ => (false, after),
+            };
+            continue;
         }
+        let (after, item) = item::item(after).ok()?;
         if let Err(raw_wanted) = store(entry, field, item, faults) {
             let len = field_start.len().saturating_sub(after.len());
             let raw = field_start.get(..len).unwrap_or_default();
@@ -55,21 +64,6 @@ fn strict<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Vec<Fault>) -
             [b' ', next @ ..] => (true, next),
             _ => (false, after),
         };
-    }
-}
-
-/// Whether an item that stands between `start` and `after` is what writing it in its own spelling gives: escapes that
-/// are not needed and lengths with leading zeros are not.
-#[inline(always)]
-fn is_exact(item: &Item<'_>, start: &[u8], after: &[u8]) -> bool {
-    match item {
-        Item::Text(text) if text.bytes.is_empty() && text.spelling == Spelling::Atom => false,
-        Item::Text(text) if matches!(text.bytes, Cow::Owned(_)) || text.spelling.is_literal() => {
-            let mut again = Vec::with_capacity(text.bytes.len().saturating_add(8));
-            item::write_text(&mut again, &text.bytes, text.spelling);
-            start.strip_prefix(again.as_slice()).is_some_and(|rest| rest.len() == after.len())
-        }
-        _ => true,
     }
 }
 
@@ -85,72 +79,99 @@ fn field_key(rest: &[u8]) -> Option<(&[u8], (FieldKey, Cow<'_, [u8]>))> {
     Some((after, (FieldKey::Unknown, key.bytes)))
 }
 
-/// Why a field is kept as it stands.
+/// Whether the record's key says what the field would say; the key counts.
+#[inline(always)]
+fn is_said_by_key(entry: &Entry<'_>, field: FieldKey) -> bool {
+    match field {
+        FieldKey::Name => entry.under == Under::Name,
+        FieldKey::Uniqueid => entry.under == Under::Uniqueid,
+        FieldKey::Jmapid => entry.under == Under::Jmapid,
+        _ => false,
+    }
+}
+
+/// A field that is kept as it stands.
 pub(crate) struct KeptRaw(FieldKey);
 
 /// Puts a field where it belongs; what has the wrong shape for it is kept as it stands.
-#[inline(always)]
+#[inline]
 pub(crate) fn store<'a>(
     entry: &mut Entry<'a>,
     field: FieldKey,
     item: Item<'a>,
     faults: &mut Vec<Fault>,
 ) -> Result<(), KeptRaw> {
-    let text = match (field, item) {
+    match (field, item) {
         (FieldKey::Acl, Item::Kvlist(inner)) => {
             entry.acl = Acl::kvlist(inner);
-            return note(entry, field, Spelling::List, faults);
+            note(entry, field, Spelling::List, faults);
         }
         (FieldKey::History, Item::List(inner)) => {
             entry.history_raw = Some(Cow::Borrowed(inner));
-            return note(entry, field, Spelling::List, faults);
+            note(entry, field, Spelling::List, faults);
         }
         (FieldKey::History | FieldKey::Unknown, _) => return Err(KeptRaw(field)),
-        (_, Item::Text(text)) => text,
+        (_, Item::Text(_)) if is_said_by_key(entry, field) => return Err(KeptRaw(FieldKey::Unknown)),
+        (_, Item::Text(text)) => {
+            if text.odd_spelling {
+                push(faults, &rules::NOT_EXACT, "escapes or a length that Cyrus would write otherwise");
+            }
+            note(entry, field, text.spelling, faults);
+            if text.spelling != Spelling::Nil {
+                assign(entry, field, text.bytes, faults);
+            }
+        }
         _ => return Err(KeptRaw(field)),
-    };
-    note(entry, field, text.spelling, faults)?;
-    if text.spelling == Spelling::Nil {
-        if field == FieldKey::Name {
-            push(faults, &rules::NOT_EXACT, "field N is NIL");
-        }
-        return Ok(());
-    }
-    match field {
-        FieldKey::Uniqueid => entry.uniqueid = Some(text.bytes),
-        FieldKey::Partition => entry.partition = Some(text.bytes),
-        FieldKey::Server => entry.server = Some(text.bytes),
-        FieldKey::Jmapid => entry.jmapid = Some(text.bytes),
-        FieldKey::Name => entry.name = Name::new(Form::Db, text.bytes),
-        FieldKey::Acl => entry.acl = Acl::text(text.bytes),
-        FieldKey::Type => {
-            entry.mbtype = MbType::from_letters(&text.bytes);
-            entry.letters = text.bytes;
-        }
-        FieldKey::Uidvalidity => entry.uidvalidity = plain_number(&text.bytes, faults),
-        FieldKey::Mtime => entry.mtime = plain_number(&text.bytes, faults),
-        FieldKey::Foldermodseq => entry.foldermodseq = plain_number(&text.bytes, faults),
-        FieldKey::Createdmodseq => entry.createdmodseq = plain_number(&text.bytes, faults),
-        FieldKey::History | FieldKey::Unknown => {}
     }
     Ok(())
 }
 
+/// Puts a bare word where it belongs.
+#[inline(always)]
+fn store_word<'a>(entry: &mut Entry<'a>, field: FieldKey, word: &'a [u8], faults: &mut Vec<Fault>) {
+    if word == b"NIL" {
+        return note(entry, field, Spelling::Nil, faults);
+    }
+    if word.is_empty() {
+        push(faults, &rules::NOT_EXACT, "an empty value without quotes");
+    }
+    note(entry, field, Spelling::Atom, faults);
+    assign(entry, field, Cow::Borrowed(word), faults);
+}
+
+#[inline(always)]
+fn assign<'a>(entry: &mut Entry<'a>, field: FieldKey, bytes: Cow<'a, [u8]>, faults: &mut Vec<Fault>) {
+    match field {
+        FieldKey::Uniqueid => entry.uniqueid = Some(bytes),
+        FieldKey::Partition => entry.partition = Some(bytes),
+        FieldKey::Server => entry.server = Some(bytes),
+        FieldKey::Jmapid => entry.jmapid = Some(bytes),
+        FieldKey::Name => entry.name = Name::new(Form::Db, bytes),
+        FieldKey::Acl => entry.acl = Acl::text(bytes),
+        FieldKey::Type => {
+            entry.mbtype = MbType::from_letters(&bytes);
+            entry.letters = bytes;
+        }
+        FieldKey::Uidvalidity => entry.uidvalidity = plain_number(&bytes, faults),
+        FieldKey::Mtime => entry.mtime = plain_number(&bytes, faults),
+        FieldKey::Foldermodseq => entry.foldermodseq = plain_number(&bytes, faults),
+        FieldKey::Createdmodseq => entry.createdmodseq = plain_number(&bytes, faults),
+        FieldKey::History | FieldKey::Unknown => {}
+    }
+}
+
 /// Notes the place of a field that has the right shape; a second one of the same key replaces the first, as in Cyrus.
 #[inline(always)]
-fn note(entry: &mut Entry<'_>, field: FieldKey, spelling: Spelling, faults: &mut Vec<Fault>) -> Result<(), KeptRaw> {
+fn note(entry: &mut Entry<'_>, field: FieldKey, spelling: Spelling, faults: &mut Vec<Fault>) {
     if entry.layout.has(field) {
         push(
             faults,
             &rules::FIELD_TWICE,
             format!("field {} stands there twice; the last counts", field.letter() as char),
         );
-        return Ok(());
-    }
-    if !entry.layout.push(field, spelling) {
+    } else if !entry.layout.push(field, spelling) {
         push(faults, &rules::NOT_EXACT, "more fields than their order can be kept of");
     }
-    Ok(())
 }
 
 #[inline(always)]
@@ -176,7 +197,10 @@ fn keep_unknown<'a>(
         let message = format!("field {} has the shape of another kind of value", field.letter() as char);
         push(faults, &rules::FIELD_SHAPE, message);
     }
-    let key = if key.is_empty() { Cow::Owned(vec![field.letter()]) } else { key };
+    let key = match key.is_empty() {
+        true => Cow::Borrowed(raw.get(..1).unwrap_or_default()),
+        false => key,
+    };
     entry.unknown.push(UnknownField { key, raw: Cow::Borrowed(raw) });
     if !entry.layout.push(FieldKey::Unknown, Spelling::Atom) {
         push(faults, &rules::NOT_EXACT, "more fields than their order can be kept of");
@@ -198,7 +222,7 @@ const ORDER_OLD: &[FieldKey] = &[
 
 /// The fields to write: the record's own in its order, without those that were taken away, and new ones where Cyrus puts them.
 fn order(entry: &Entry<'_>, numbering: Numbering) -> Vec<FieldKey> {
-    let kept = entry.layout.slots().iter().filter(|slot| slot.spelling == Spelling::Nil || is_there(entry, slot.field));
+    let kept = entry.layout.slots().filter(|slot| slot.spelling == Spelling::Nil || is_there(entry, slot.field));
     let mut order: Vec<_> = kept.map(|slot| slot.field).collect();
     let wanted = if numbering == Numbering::Old { ORDER_OLD } else { &FieldKey::ALL };
     for (index, &field) in wanted.iter().enumerate() {
