@@ -11,6 +11,8 @@ use crate::image::{Cursor, Span};
 pub struct Survey {
     /// Offsets of the `+` and `-` records whose contents can be believed.
     pub starts: Bits,
+    /// Those of them whose crc_head is wrong, in file order: their pointers can't be believed.
+    pub worn: Vec<u64>,
     /// Ranges whose contents are lost, in file order, wherever in the file.
     pub lost: Vec<Span>,
     /// How far the file is committed for sure, in bytes.
@@ -74,6 +76,7 @@ impl Survey {
         let starts = Bits::new(cursor.len());
         let mut survey = Survey {
             starts,
+            worn: Vec::new(),
             lost: Vec::new(),
             proven: FIRST_OFFSET,
             limit: 0,
@@ -118,7 +121,15 @@ impl Survey {
             && matches!(head.kind, Type::Record | Type::Delete)
         {
             self.starts.insert(head.offset);
+            if matches!(item.what, What::Worn(_)) {
+                self.worn.push(head.offset);
+            }
         }
+    }
+
+    /// Whether the record at `offset`, one of `starts`, has a wrong crc_head.
+    pub fn is_worn(&self, offset: u64) -> bool {
+        self.worn.binary_search(&offset).is_ok()
     }
 
     /// Sees whether a COMMIT follows the one in front of it, and a DELETE what it names.
