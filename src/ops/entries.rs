@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::formats::container::Record;
+use crate::formats::container::{Format, Record};
 use crate::formats::record::{Decoded, Entry, Key, KeyStyle, Style, decode};
+use crate::formats::text::lines;
 
-use super::dumps::Grammar;
 use super::reading::Reading;
 
 /// Records looked at to tell how keys are spelt.
@@ -17,12 +17,11 @@ const SAMPLE: usize = 1000;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Decoder {
     style: Style,
-    dump: Option<Grammar>,
 }
 
 impl Default for Decoder {
     fn default() -> Self {
-        Decoder::of(Style::NEW)
+        Decoder { style: Style::NEW }
     }
 }
 
@@ -38,16 +37,18 @@ impl Decoder {
                 sample.len() < full
             });
         }
-        if let Some(grammar) = Grammar::of(reading.format(), &sample) {
-            return Decoder { style: grammar.style(), dump: Some(grammar) };
-        }
-        let keys = KeyStyle::guess(sample.iter().map(|record| (&*record.key, &*record.value)));
-        Decoder::of(Style::of(keys))
+        let values = sample.iter().map(|record| &*record.value);
+        let style = match reading.format() {
+            Format::Json => Style::JSON,
+            Format::Text => lines::recognise(values).map_or(Style::OLD, |recognised| Style::lines(&recognised)),
+            _ => Style::of(KeyStyle::guess(sample.iter().map(|record| (&*record.key, &*record.value)))),
+        };
+        Decoder { style }
     }
 
     /// Reads records of a known style.
     pub fn of(style: Style) -> Self {
-        Decoder { style, dump: None }
+        Decoder { style }
     }
 
     /// How its keys and numbers are to be read.
@@ -55,28 +56,22 @@ impl Decoder {
         self.style
     }
 
-    /// What a record says.
-    pub fn decode<'r>(self, record: &'r Record<'_>) -> Decoded<'r> {
-        match self.dump {
-            None => decode(&record.key, &record.value, &self.style),
-            Some(grammar) => grammar.decode(record),
-        }
-    }
-
     /// Whether the records are a dump's, which has mailboxes' own entries and nothing else.
     pub fn is_of_dump(self) -> bool {
-        self.dump.is_some()
+        self.style.dump.is_some()
     }
 
     /// The internal name of the mailbox whose own record this is; `None` for an index's records.
     pub fn name<'r>(self, record: &'r Record<'_>) -> Option<Cow<'r, [u8]>> {
-        if self.dump.is_some() {
-            return Some(Cow::Borrowed(&record.key));
-        }
         match Key::decode(&record.key, self.style.keys) {
             Key::Mailbox(name) => Some(Cow::Owned(name.to_internal().into_owned())),
             _ => None,
         }
+    }
+
+    /// What a record says.
+    pub fn decode<'r>(self, record: &'r Record<'_>) -> Decoded<'r> {
+        decode(&record.key, &record.value, &self.style)
     }
 
     /// The entry of a mailbox's own record; `None` for an index's records and for values that can't be read.

@@ -3,7 +3,6 @@
 pub mod canon;
 pub mod diff;
 pub mod digest;
-pub mod dumps;
 pub mod entries;
 pub mod findings;
 pub mod hexdump;

@@ -7,8 +7,8 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::bits::Bits;
-use super::graph::{Step, Walk};
-use super::layout::{FIRST_OFFSET, Head, Type, dummy};
+use super::graph::{Step, Walk, Why};
+use super::layout::{DUMMY_OFFSET, FIRST_OFFSET, Head, Type, dummy};
 use super::live::Live;
 use super::replay::replay;
 use super::scan::{Scan, What};
@@ -26,10 +26,27 @@ pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
     let file = survey.file(cursor);
     let list = list(file, &mut survey, order);
     let mut doubtful = HashMap::new();
-    let live = replay(cursor, &survey, order, &mut |delete, _| {
-        doubtful.insert(delete.word(cursor), delete.offset);
+    let live = replay(cursor, &survey, order, &mut |delete, deletion| {
+        let believed = deletion.certain && !survey.displaced;
+        if !believed {
+            doubtful.insert(delete.word(cursor), delete.offset);
+        }
+        believed
     });
-    let merge = Merge { file, survey: &survey, order, live: &live, doubtful, kept: Vec::new() };
+    let last_doubtful = doubtful.values().copied().max().unwrap_or_default();
+    let count = survey.header.map(|header| header.num_records);
+    let whole = !survey.displaced && !list.contains(&HOLE) && count == Some(list.len() as u64);
+    let merge = Merge {
+        whole,
+        file,
+        survey: &survey,
+        order,
+        live: &live,
+        doubtful,
+        last_doubtful,
+        front: DUMMY_OFFSET,
+        kept: Vec::new(),
+    };
     let kept = merge.run(&list);
     drop(list);
     let (lost, uncommitted) = rest(file, &survey);
@@ -44,19 +61,19 @@ fn list(file: File<'_>, survey: &mut Survey, order: KeyOrder) -> Vec<u64> {
         return list;
     }
     let visited = Bits::new(file.cursor.len());
-    let mut farthest = 0;
+    let mut moved = false;
+    let unclean = survey.header.is_none_or(|header| header.flags != 0 || header.current_size < file.cursor.len());
     Walk::run(file, survey, order, &visited, &mut |step| match step {
         Step::Node { head, bad_tail: false, .. } => list.push(head.offset),
         Step::Node { .. } => list.push(HOLE),
         Step::Hole(hole) => {
-            farthest = farthest.max(hole.target);
+            moved |= !matches!(hole.why, Why::Beyond | Why::Unreadable | Why::Unproven);
             list.push(HOLE);
         }
-        Step::Upper(_) => {}
+        // Proven pointers are wrong only where a transaction is under way, or what they lead to has moved.
+        Step::Upper(_) => moved |= !unclean,
     });
-    if survey.header.is_none() && farthest >= file.cursor.len() {
-        survey.lost.push(Span::new(file.cursor.len(), farthest));
-    }
+    survey.displaced |= moved;
     list
 }
 
@@ -68,6 +85,11 @@ struct Merge<'m, 'a> {
     live: &'m Live<'a>,
     /// What DELETEs named whose record could not be told, and where the last of those stands.
     doubtful: HashMap<u64, u64>,
+    last_doubtful: u64,
+    /// Whether the list has no hole, and as many records as the header says.
+    whole: bool,
+    /// The record of the list that was met last.
+    front: u64,
     kept: Vec<Kept<'a>>,
 }
 
@@ -100,6 +122,7 @@ impl<'a> Merge<'_, 'a> {
                 self.keep(listed, Confidence::Unverified);
             }
             hole = false;
+            self.front = listed;
         }
         for logged in log {
             self.logged_only(logged, hole);
@@ -113,23 +136,38 @@ impl<'a> Merge<'_, 'a> {
 
     /// A key that both witnesses know.
     fn both(&mut self, listed: u64, logged: u64) {
-        let confidence = if listed == logged { Confidence::Verified } else { Confidence::Unverified };
-        self.keep(listed.max(logged), confidence);
+        let confidence = match listed == logged {
+            _ if self.was_deleted(listed) => Confidence::MaybeStale,
+            true => Confidence::Verified,
+            false => Confidence::Unverified,
+        };
+        // Where pages may have changed places, position does not tell which version is newer; pointers do.
+        let offset = if self.survey.displaced { listed } else { listed.max(logged) };
+        self.keep(offset, confidence);
     }
 
     /// A record that the log says is live and pointers do not lead to.
     fn logged_only(&mut self, logged: u64, hole: bool) {
-        let in_doubt = self.survey.displaced || self.survey.loses_behind(logged);
-        if self.was_deleted(logged) {
-            return;
-        }
+        let end_is_known = self.survey.header.is_some() && self.survey.size_is_possible;
+        let lost_behind = self.survey.loses_behind(logged) || logged < self.last_doubtful;
+        let in_doubt = self.survey.displaced || !end_is_known || lost_behind;
         match (hole, in_doubt) {
+            // What has moved proves no deletion.
+            _ if self.survey.displaced => self.keep(logged, Confidence::MaybeStale),
+            _ if self.was_deleted(logged) => {}
             (true, true) => self.keep(logged, Confidence::MaybeStale),
             (true, false) => self.keep(logged, Confidence::Verified),
-            // The list is whole here and has it not: its DELETE is what was lost.
-            (false, true) => {}
+            (false, true) if self.whole || self.lost_its_delete(logged) => {}
+            (false, true) => self.keep(logged, Confidence::MaybeStale),
             (false, false) => self.keep(logged, Confidence::Unverified),
         }
+    }
+
+    /// Whether the record in front of it in the list was once led to something now lost, written later than it: its DELETE.
+    fn lost_its_delete(&self, offset: u64) -> bool {
+        let Some(front) = Head::decode(self.file.cursor, self.front) else { return false };
+        let pointers = [front.pointer(self.file.cursor, 0), front.pointer(self.file.cursor, 1)];
+        pointers.iter().any(|&pointer| pointer > offset && self.survey.is_lost(Span::at(pointer, 1)))
     }
 
     /// Whether a DELETE of which only the name of the following record is left took it away.
@@ -147,7 +185,8 @@ impl<'a> Merge<'_, 'a> {
 
     fn keep(&mut self, offset: u64, confidence: Confidence) {
         let Some(head) = self.file.record(offset) else { return };
-        let proven = head.head_is_right(self.file.cursor) && head.end <= self.survey.proven;
+        let placed = head.end <= self.survey.proven && !self.survey.displaced;
+        let proven = head.head_is_right(self.file.cursor) && placed;
         let confidence = if proven { confidence } else { confidence.max(Confidence::Unverified) };
         self.kept.push(Kept { record: self.file.lend(&head), confidence });
     }
@@ -161,8 +200,8 @@ fn rest<'a>(file: File<'a>, survey: &Survey) -> (Vec<Lost<'a>>, Vec<crate::conta
     let mut before = None;
     let mut open = 0;
     let mut last_end = 0;
-    for item in Scan::new(cursor, super::layout::DUMMY_OFFSET) {
-        if item.is_lost() && survey.is_committed(&item.span) {
+    for item in Scan::new(cursor, DUMMY_OFFSET) {
+        if item.is_lost() && item.span.start < survey.committed {
             let span = item.span;
             match lost.last_mut().filter(|last| last.span.end == span.start && last_end == span.start) {
                 Some(last) => last.span.end = span.end,

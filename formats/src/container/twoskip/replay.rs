@@ -7,13 +7,12 @@ use super::survey::Survey;
 use crate::container::KeyOrder;
 use crate::image::Cursor;
 
-/// Replays what can be believed. A DELETE removes a record only if that record's own pointers agree; `doubtful` is told of
-/// the others.
+/// Replays what can be believed; `judge` answers for each DELETE whether it is to remove what it seems to remove.
 pub fn replay<'a>(
     cursor: Cursor<'a>,
     survey: &Survey,
     order: KeyOrder,
-    doubtful: &mut dyn FnMut(&Head, Deletion),
+    judge: &mut dyn FnMut(&Head, Deletion) -> bool,
 ) -> Live<'a> {
     let mut live = Live::new(cursor, order);
     for item in Scan::new(cursor, DUMMY_OFFSET) {
@@ -23,10 +22,12 @@ pub fn replay<'a>(
         let Some(head) = item.believed().filter(|head| head.end <= survey.limit) else { continue };
         match head.kind {
             Type::Record => drop(live.add(&head)),
-            Type::Delete => match live.deletion(&head) {
-                Deletion { old: Some(old), certain: true } => live.remove(old),
-                unsure => doubtful(&head, unsure),
-            },
+            Type::Delete => {
+                let deletion = live.deletion(&head);
+                if judge(&head, deletion) {
+                    deletion.old.into_iter().for_each(|old| live.remove(old));
+                }
+            }
             Type::Dummy | Type::Commit => {}
         }
     }
