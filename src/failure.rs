@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io;
 use std::path::Path;
 
+use crate::plan::safe_file::SafeFileError;
 use crate::render::text::printable;
 
 /// An operation that cannot go on. Damage in a file is not a failure but a [finding](crate::formats::finding::Finding).
@@ -27,6 +28,9 @@ pub enum Failure {
         /// The next thing to try.
         next: String,
     },
+    /// A file was not written; what stood there before still does.
+    #[error(transparent)]
+    Writing(#[from] SafeFileError),
     /// Standard output cannot be written.
     #[error("standard output: {0}: free some space or write elsewhere")]
     Output(io::Error),

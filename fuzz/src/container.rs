@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
+use bstr::ByteSlice;
 use coroner_formats::container::{self, Change, Confidence, Database, Depth, Ending, Format, KeyOrder, Record};
 use coroner_formats::finding::{Finding, Severity};
 use coroner_formats::image::Span;
@@ -31,8 +32,22 @@ fn findings(db: &dyn Database<'_>, depth: Depth) -> Vec<Finding> {
     findings
 }
 
+/// Whether no record is in doubt.
 fn is_sound(findings: &[Finding]) -> bool {
     findings.iter().all(|finding| finding.severity() < Severity::Error)
+}
+
+/// Whether there is nothing about it that a healthy Cyrus does not write.
+fn is_clean(findings: &[Finding]) -> bool {
+    findings.iter().all(|finding| finding.severity() < Severity::Warning)
+}
+
+/// Compares record by record, so that a failure names the first that differs.
+fn assert_same(ours: &[Record<'_>], others: &[Record<'_>], what: &str) {
+    for (a, b) in ours.iter().zip(others) {
+        assert!(a == b, "{what}: {:?} at {} against {:?} at {}", a.key.as_bstr(), a.span, b.key.as_bstr(), b.span);
+    }
+    assert_eq!(ours.len(), others.len(), "{what}");
 }
 
 fn walk<'a>(db: &dyn Database<'a>, order: KeyOrder, parts: usize, limit: usize) -> Vec<Record<'a>> {
@@ -52,7 +67,7 @@ fn walk<'a>(db: &dyn Database<'a>, order: KeyOrder, parts: usize, limit: usize) 
 fn assert_ascending(records: &[Record<'_>], order: KeyOrder) {
     for pair in records.windows(2) {
         let [a, b] = pair else { continue };
-        assert!(order.compare(&a.key, &b.key).is_lt(), "{order} order: {:?} before {:?}", a.key, b.key);
+        assert!(order.compare(&a.key, &b.key).is_lt(), "{order}: {:?} before {:?}", a.key.as_bstr(), b.key.as_bstr());
     }
 }
 
@@ -84,7 +99,8 @@ pub fn verify(bytes: &[u8], format: Format) {
     let all = findings(&*db, Depth::Full);
     assert!(all.len() <= 64 + 4 * bytes.len(), "{} findings in {} bytes", all.len(), bytes.len());
     for finding in &all {
-        assert_inside(finding.span, bytes, finding.rule.code);
+        // What is missing at the end may be named too.
+        assert!(finding.span.start <= finding.span.end && finding.span.start <= bytes.len() as u64, "{finding:?}");
         assert!(!finding.message.is_empty());
     }
     assert_eq!(all, findings(&*open(bytes, format), Depth::Full), "two verifications differ");
@@ -108,13 +124,17 @@ pub fn view(bytes: &[u8], format: Format) {
     let view = db.view(order, 1);
     let probe = records.first().map(|record| record.key.to_vec()).unwrap_or_default();
     black_box(view.get(&probe));
-    if !is_sound(&findings(&*db, Depth::Full)) {
+    let findings = findings(&*db, Depth::Full);
+    if !is_sound(&findings) {
         return;
     }
-    assert_eq!(records, split, "a split walk differs");
+    assert_same(&records, &split, "a split walk");
     assert_ascending(&records, order);
+    if !is_clean(&findings) {
+        return;
+    }
     for record in &records {
-        assert_eq!(view.get(&record.key).as_ref(), Some(record), "get");
+        assert!(view.get(&record.key).as_ref() == Some(record), "get {:?} at {}", record.key.as_bstr(), record.span);
         let prefix = record.key.get(..record.key.len() / 2).unwrap_or_default();
         let expected = records.iter().filter(|other| other.key.starts_with(prefix)).count();
         let mut found = 0;
@@ -156,7 +176,7 @@ pub fn carve(bytes: &[u8], format: Format) {
         assert!(!lost.span.is_empty());
     }
     if is_sound(&findings(&*db, Depth::Full)) {
-        assert_eq!(kept, walk(&*db, order, 1, bytes.len() + 16), "carving a sound file differs from reading it");
+        assert_same(&kept, &walk(&*db, order, 1, bytes.len() + 16), "carving a sound file");
         assert!(carved.kept.iter().all(|kept| kept.confidence != Confidence::MaybeStale));
     }
 }
@@ -197,12 +217,12 @@ pub fn log(bytes: &[u8], format: Format) {
         assert_inside(transaction.span, bytes, "transaction");
         assert!(transaction.span.start >= last.1, "transactions out of order");
         last = (transaction.number, transaction.span.end);
-        if sound && transaction.ending == Ending::Committed {
+        if sound && transaction.ending != Ending::Uncommitted {
             let replayed = replayed.as_mut().expect("the state at the last checkpoint");
             transaction.changes.iter().for_each(|change| replay(replayed, change));
             if transaction.number <= 16 {
                 let at = db.at(transaction.number, order).expect("the state at a transaction of the log");
-                assert_eq!(&state(&at), replayed, "state at {}", transaction.number);
+                assert!(&state(&at) == replayed, "state at {}", transaction.number);
             }
         }
     }
@@ -212,7 +232,7 @@ pub fn log(bytes: &[u8], format: Format) {
         assert_inside(record.span, bytes, "record");
     }
     if sound {
-        assert_eq!(at, walk(&*db, order, 1, bytes.len() + 16), "the last state differs from the live view");
+        assert_same(&at, &walk(&*db, order, 1, bytes.len() + 16), "the last state");
     }
 }
 
@@ -224,12 +244,8 @@ pub fn as_cyrus(bytes: &[u8], format: Format) {
         for record in &records {
             assert_inside(record.span, bytes, "record");
         }
-        if is_sound(&findings(&*db, Depth::Full)) {
-            assert_eq!(
-                state(&records),
-                state(&walk(&*db, order, 1, bytes.len() + 16)),
-                "Cyrus reads a sound file alike"
-            );
+        if is_clean(&findings(&*db, Depth::Full)) {
+            assert_same(&records, &walk(&*db, order, 1, bytes.len() + 16), "what Cyrus makes of a clean file");
         }
     }
 }

@@ -4,7 +4,8 @@
 //! in `corpus/regressions/`, so that a finding once fixed stays fixed on any toolchain.
 
 mod container;
-mod reseal;
+mod record;
+pub mod reseal;
 
 use coroner_formats::container::Format::{Flat, Skiplist, Twoskip};
 
@@ -59,6 +60,10 @@ targets! {
     flat_carve = |bytes| container::carve(bytes, Flat);
     /// What Cyrus makes of a flat file.
     flat_as_cyrus = |bytes| container::as_cyrus(bytes, Flat);
+    /// A record: key, TAB, value.
+    record = record::record;
+    /// A name, an access control list or a mailbox type.
+    record_parts = record::parts;
 }
 
 /// The input as it is, and once more with its check sums made right: few mutations survive them otherwise.

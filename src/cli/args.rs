@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use coroner::formats::container::{Format, KeyOrder};
 use coroner::input::{Locking, Options};
 
-use super::{hexdump, show, verify};
+use super::{diff, digest, hexdump, inspect, list, log, recover, show, synth, verify};
 
 /// Examines, recovers, repairs and converts the mailbox lists (mailboxes.db) of Cyrus IMAP servers.
 #[derive(Parser, Debug)]
@@ -30,9 +30,16 @@ pub struct Cli {
 /// The commands.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    Show(show::Args),
+    Inspect(inspect::Args),
     Verify(verify::Args),
+    List(list::Args),
+    Show(show::Args),
     Hexdump(hexdump::Args),
+    Log(log::Args),
+    Recover(recover::Args),
+    Synth(synth::Args),
+    Diff(diff::Args),
+    Digest(digest::Args),
 }
 
 /// Options of every command.
@@ -70,6 +77,7 @@ impl Common {
             order: self.order.map(|name| name.0),
             locking: if self.no_lock { Locking::None } else { Locking::Shared(self.lock_timeout) },
             snapshot: self.snapshot,
+            at: None,
         }
     }
 }
@@ -77,6 +85,14 @@ impl Common {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// The option of commands that can look back.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Past {
+    /// Read the database as it was after this transaction (see `coroner log`); 0 is the last checkpoint
+    #[arg(long, value_name = "N")]
+    pub at: Option<u64>,
 }
 
 /// A format by name.
@@ -98,6 +114,28 @@ impl ValueEnum for FormatName {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.0.as_str()))
+    }
+}
+
+/// A format that can be written, by name.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum WritableName {
+    /// Cyrus 2.1 and later; up to 4 GiB
+    Skiplist,
+    /// Cyrus 2.5 and later
+    Twoskip,
+    /// Sorted lines of text
+    Flat,
+}
+
+impl WritableName {
+    /// The format.
+    pub fn format(self) -> Format {
+        match self {
+            WritableName::Skiplist => Format::Skiplist,
+            WritableName::Twoskip => Format::Twoskip,
+            WritableName::Flat => Format::Flat,
+        }
     }
 }
 

@@ -2,9 +2,16 @@
 
 mod args;
 mod bar;
+mod diff;
+mod digest;
 mod hexdump;
+mod inspect;
+mod list;
+mod log;
 mod out;
+mod recover;
 mod show;
+mod synth;
 mod verify;
 
 use std::io::Write;
@@ -13,9 +20,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use coroner::failure::Failure;
 use coroner::formats::image::report_shrinking;
-use coroner::input::Source;
+use coroner::input::{Options, Source};
 
-use args::{Cli, Command, Common};
+use args::{Cli, Command, Common, Past};
 use out::Out;
 
 /// How a command that was done ended.
@@ -73,8 +80,15 @@ fn run(cli: &Cli) -> Done {
     }
     let mut out = Out::new()?;
     let outcome = match &cli.command {
+        Command::Log(args) => log::run(args, common, &mut out),
+        Command::Recover(args) => recover::run(args, common, &mut out),
+        Command::Synth(args) => synth::run(args, common, &mut out),
+        Command::Inspect(args) => inspect::run(args, common, &mut out),
         Command::Show(args) => show::run(args, common, &mut out),
         Command::Verify(args) => verify::run(args, common, &mut out),
+        Command::List(args) => list::run(args, common, &mut out),
+        Command::Digest(args) => digest::run(args, common, &mut out),
+        Command::Diff(args) => diff::run(args, common, &mut out),
         Command::Hexdump(args) => hexdump::run(args, common, &mut out),
     }?;
     out.flush()?;
@@ -116,6 +130,11 @@ fn say_empty(source: &Source) {
 /// What a file of zero bytes is.
 const EMPTY: &str =
     "zero bytes, which Cyrus takes for a new, empty database: if there were mailboxes in it, look for a backup";
+
+/// Opens a source to be read as of the transaction that the options name.
+fn open_at(path: &std::path::Path, common: &Common, past: Past) -> Result<Source, Failure> {
+    Source::open(path, &Options { at: past.at, ..common.options() })
+}
 
 /// Opens a source as the common options say.
 fn open(path: &std::path::Path, common: &Common) -> Result<Source, Failure> {

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use coroner::failure::Failure;
-use coroner::formats::container::Depth;
+use coroner::formats::container::{Database, Depth};
 use coroner::formats::finding::Severity;
+use coroner::formats::record::{Role, Survey};
 use coroner::input::Source;
 use coroner::ops::findings::KEPT_PER_RULE;
-use coroner::ops::verify::{Verified, verify};
+use coroner::ops::verify::{Scope, Verified, verify};
 use coroner::render::json::{self, Object};
 use coroner::render::text;
 use serde_json::{Value as Json, json};
@@ -34,6 +35,9 @@ pub struct Args {
     /// How far to go: the file header, the whole container, or every record too
     #[arg(long, default_value = "full")]
     depth: DepthName,
+    /// Hold the entries against what they must be on such a host
+    #[arg(long, value_parser = role)]
+    role: Option<Role>,
     /// How many findings of one rule to print
     #[arg(long, value_name = "N", default_value_t = KEPT_PER_RULE)]
     max_findings: usize,
@@ -56,32 +60,33 @@ impl From<DepthName> for Depth {
     }
 }
 
+fn role(text: &str) -> Result<Role, String> {
+    let found = Role::ALL.into_iter().find(|role| role.as_str() == text);
+    found.ok_or_else(|| format!("one of: {}", Role::ALL.map(Role::as_str).join(", ")))
+}
+
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
-    let mut files = Vec::new();
-    let outcome = for_each_file(&args.file, |path| {
+    for_each_file(&args.file, |path| {
         let done = one(path, args, common);
         if common.json {
-            files.push(document(path, &done));
+            out.json(&document(path, &done))?;
         }
         let (source, verified) = done?;
         if !common.json {
             print(&source, verified.as_ref(), out)?;
         }
-        source.still()?;
         Ok(Outcome::findings_if(verified.is_none_or(|verified| !verified.findings.is_clean())))
-    })?;
-    if common.json {
-        out.json(&Object::schema("verify").with("files", files).done())?;
-    }
-    Ok(outcome)
+    })
 }
 
 /// Verifies one file; nothing is there to verify in one of zero bytes.
 fn one(path: &Path, args: &Args, common: &Common) -> Result<(Source, Option<Verified>), Failure> {
     let source = open(path, common)?;
-    let verified = source
-        .database()
-        .map(|database| watched("verifying", |_| verify(&*database, args.depth.into(), args.max_findings)));
+    let scope = Scope { depth: args.depth.into(), role: args.role, per_rule: args.max_findings };
+    let verify =
+        |database: Box<dyn Database<'_> + '_>| watched("verifying", |watch| verify(&source, &*database, scope, watch));
+    let verified = source.database().map(verify).transpose()?;
+    source.still()?;
     Ok((source, verified))
 }
 
@@ -102,8 +107,9 @@ fn print(source: &Source, verified: Option<&Verified>, out: &mut Out) -> Result<
 /// `clean (twoskip, 85 records)`, `damaged: 2 errors, 1 warning`.
 fn verdict(source: &Source, verified: &Verified) -> String {
     let mut about = source.format().map_or(String::new(), |format| format.to_string());
-    if let Some(records) = verified.records {
-        about += &format!(", {}", text::count(records, "record"));
+    if let Some(survey) = &verified.survey {
+        let (records, mailboxes) = (survey.records(), survey.mailboxes);
+        about += &format!(", {}, {}", text::count(records, "record"), text::count(mailboxes, "mailbox"));
     }
     match verified.findings.worst() {
         Some(Severity::Error) => format!("damaged: {}", text::tally(&verified.findings)),
@@ -114,28 +120,24 @@ fn verdict(source: &Source, verified: &Verified) -> String {
 }
 
 fn document(path: &Path, done: &Result<(Source, Option<Verified>), Failure>) -> Json {
-    let object = Object::new().bytes("file", path.as_os_str().as_encoded_bytes());
+    let object = Object::schema("verify").bytes("file", path.as_os_str().as_encoded_bytes());
     let (source, verified) = match done {
         Ok(done) => done,
         Err(failure) => return object.with("verdict", "failed").with("error", failure.to_string()).done(),
     };
     let object = object.with("len", source.bytes().len()).with_some("format", source.format().map(|f| f.as_str()));
-    let Some(Verified { findings, records }) = verified else {
+    let Some(Verified { findings, survey, .. }) = verified else {
         return object.with("verdict", "empty").with("message", EMPTY).done();
-    };
-    let word = match findings.worst() {
-        Some(Severity::Error) => "damaged",
-        Some(Severity::Warning) => "suspect",
-        _ => "clean",
     };
     let counts =
         json::counts(Severity::ALL.map(|severity| (format!("{}s", severity.as_str()), findings.count(severity))));
     let kept: Vec<Json> = findings.kept().iter().map(json::finding).collect();
     let more: Vec<Json> = findings.more().map(|(rule, more)| json!({"code": rule.code, "count": more})).collect();
     object
-        .with("verdict", word)
+        .with("verdict", json::verdict(findings))
         .with("counts", counts)
-        .with_some("records", *records)
+        .with_some("records", survey.as_ref().map(Survey::records))
+        .with_some("mailboxes", survey.as_ref().map(|survey| survey.mailboxes))
         .with("findings", kept)
         .with("more", more)
         .done()

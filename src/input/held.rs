@@ -3,7 +3,7 @@
 //! POSIX drops all of a process' locks on a file as soon as it closes any descriptor of it, so one file opened by two
 //! names (`diff A A`) must be one descriptor.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -55,6 +55,11 @@ const TRIES: usize = 100;
 static HELD: Mutex<Vec<Weak<Held>>> = Mutex::new(Vec::new());
 
 impl Held {
+    /// What the system says of the file.
+    pub(super) fn metadata(&self) -> Option<Metadata> {
+        self.file.metadata().ok()
+    }
+
     /// Opens the regular file at `path`, or shares it if it is open already.
     pub(super) fn open(path: &Path, options: &Options) -> Result<Arc<Held>, Failure> {
         let mut all = HELD.lock().unwrap_or_else(PoisonError::into_inner);

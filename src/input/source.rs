@@ -1,5 +1,6 @@
 //! A user's file, opened: its bytes, its lock, and the format to read it as.
 
+use std::fs::Metadata;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub struct Source {
     detection: Detection,
     format: Option<Format>,
     order: Option<KeyOrder>,
+    at: Option<u64>,
 }
 
 impl Source {
@@ -42,8 +44,9 @@ impl Source {
         } else {
             Bytes::Held(Held::open(path, options)?)
         };
-        let detection = container::detect(bytes_of(&bytes));
-        let mut source = Source { path: path.to_owned(), bytes, detection, format: None, order: options.order };
+        let detection = container::detect_named(bytes_of(&bytes), path);
+        let mut source =
+            Source { path: path.to_owned(), bytes, detection, format: None, order: options.order, at: options.at };
         if !source.is_empty() {
             source.format = Some(source.choose(options.format)?);
         }
@@ -96,9 +99,27 @@ impl Source {
         bytes_of(&self.bytes)
     }
 
+    /// What the system says of the file; `None` for standard input.
+    pub fn metadata(&self) -> Option<Metadata> {
+        match &self.bytes {
+            Bytes::Held(held) => held.metadata(),
+            Bytes::Stdin(_) => None,
+        }
+    }
+
     /// Whether the file has no bytes at all.
     pub fn is_empty(&self) -> bool {
         self.bytes().is_empty()
+    }
+
+    /// The transaction after which to read the file's state, if not the last.
+    pub fn at(&self) -> Option<u64> {
+        self.at
+    }
+
+    /// That the file has no transaction of that number.
+    pub fn has_no_transaction(&self, number: u64) -> Failure {
+        Failure::file(&self.path, format!("has no transaction {number}"), "`coroner log` lists those it has")
     }
 
     /// What it looks like.
@@ -116,14 +137,14 @@ impl Source {
         self.format.and_then(|format| container::open(self.bytes(), format).ok())
     }
 
+    /// The order that the user says the keys stand in.
+    pub fn forced_order(&self) -> Option<KeyOrder> {
+        self.order
+    }
+
     /// The order to read `database` in: the forced one, or the one that fits its keys.
     pub fn order(&self, database: &dyn Database<'_>) -> KeyOrder {
         self.order.unwrap_or_else(|| database.order().best(usual_order(database.format())))
-    }
-
-    /// The forced order, or the one that is usual for the format: for work that does not look up keys.
-    pub fn walking_order(&self, format: Format) -> KeyOrder {
-        self.order.unwrap_or(usual_order(format))
     }
 
     /// A file that Cyrus was writing to take this one's place, if it is there: `mailboxes.db.NEW`.
@@ -154,7 +175,7 @@ fn bytes_of(bytes: &Bytes) -> &[u8] {
 }
 
 /// The order a format's keys stand in on most servers (see [`KeyOrder`]).
-pub(crate) fn usual_order(format: Format) -> KeyOrder {
+pub fn usual_order(format: Format) -> KeyOrder {
     match format {
         Format::Skiplist => KeyOrder::Signed,
         Format::Flat => KeyOrder::Mbox,

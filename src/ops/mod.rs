@@ -1,10 +1,19 @@
 //! What the commands do: no command line here, and no printing.
 
+pub mod canon;
+pub mod diff;
+pub mod digest;
+pub mod entries;
 pub mod findings;
 pub mod hexdump;
+pub mod inspect;
+pub mod list;
 pub mod pipeline;
 pub mod reading;
+pub mod recover;
 pub mod show;
 pub mod synth;
+pub mod tally;
+pub mod testimony;
 pub mod verify;
 pub mod watch;

@@ -1,8 +1,9 @@
 //! The live records of a file: by its own pointers when it is sound, else all that can be proven or plausibly read.
 
-use super::findings::Findings;
-use crate::formats::container::{Carved, Database, Depth, Record, View};
-use crate::input::Source;
+use super::findings::{Findings, KEPT_PER_RULE};
+use crate::failure::Failure;
+use crate::formats::container::{Database, Depth, Format, KeyOrder, Record, View};
+use crate::input::{Source, usual_order};
 
 /// Bytes of the file that one part of a parallel walk stands for.
 const PART_LEN: u64 = 1 << 20;
@@ -13,34 +14,64 @@ const PARTS_MAX: u64 = 4096;
 pub struct Reading<'a, 's> {
     /// What the structure's verification found.
     pub findings: Findings,
+    database: &'s dyn Database<'a>,
+    /// The order that the user says the keys stand in.
+    order: Option<KeyOrder>,
     records: Records<'a, 's>,
 }
 
 enum Records<'a, 's> {
+    /// By the file's own pointers.
     View(Box<dyn View<'a> + 's>),
-    Carved(Carved<'a>),
+    /// What carving brought up, in this order.
+    Carved(Vec<Record<'a>>, KeyOrder),
+    /// As of an earlier transaction, in this order.
+    Past(Vec<Record<'a>>, KeyOrder),
 }
 
 impl<'a, 's> Reading<'a, 's> {
     /// Verifies the structure of `database`, read from `source`, and chooses how to read it.
-    pub fn new(source: &Source, database: &'s dyn Database<'a>) -> Self {
-        let mut findings = Findings::default();
+    ///
+    /// # Errors
+    /// If the user asks for the state after a transaction that the file does not have.
+    pub fn new(source: &Source, database: &'s dyn Database<'a>) -> Result<Self, Failure> {
+        Reading::keeping(source, database, KEPT_PER_RULE)
+    }
+
+    /// The same, with the first `per_rule` findings of each rule.
+    ///
+    /// # Errors
+    /// As of [`Reading::new`].
+    pub fn keeping(source: &Source, database: &'s dyn Database<'a>, per_rule: usize) -> Result<Self, Failure> {
+        let mut findings = Findings::keeping(per_rule);
         database.verify(Depth::Structure, &mut |finding| findings.push(finding));
         findings.sort();
-        let records = if findings.is_clean() {
-            let order = source.walking_order(database.format());
+        let records = if let Some(number) = source.at() {
+            let order = source.order(database);
+            let records = database.at(number, order).ok_or_else(|| source.has_no_transaction(number))?;
+            Records::Past(records, order)
+        } else if findings.is_clean() {
+            // A walk follows the file's own pointers; which order they keep matters only for looking up keys.
+            let order = source.forced_order().unwrap_or(KeyOrder::Unsigned);
             Records::View(database.view(order, parts(source.bytes().len() as u64)))
         } else {
-            Records::Carved(database.carve(source.order(database)))
+            let order = source.order(database);
+            let records = database.carve(order).kept.into_iter().map(|kept| kept.record).collect();
+            Records::Carved(records, order)
         };
-        Reading { findings, records }
+        Ok(Reading { findings, database, order: source.forced_order(), records })
+    }
+
+    /// The format it is read from.
+    pub fn format(&self) -> Format {
+        self.database.format()
     }
 
     /// Number of parts that can be walked side by side.
     pub fn parts(&self) -> usize {
         match &self.records {
             Records::View(view) => view.parts(),
-            Records::Carved(_) => 1,
+            Records::Carved(..) | Records::Past(..) => 1,
         }
     }
 
@@ -48,8 +79,8 @@ impl<'a, 's> Reading<'a, 's> {
     pub fn walk(&self, part: usize, visit: &mut dyn FnMut(Record<'a>) -> bool) {
         match &self.records {
             Records::View(view) => view.walk(part, visit),
-            Records::Carved(carved) => {
-                let _ = carved.kept.iter().all(|kept| visit(kept.record.clone()));
+            Records::Carved(records, _) | Records::Past(records, _) => {
+                let _ = records.iter().all(|record| visit(record.clone()));
             }
         }
     }
@@ -67,20 +98,34 @@ impl<'a, 's> Reading<'a, 's> {
     /// Walks the records whose key starts with `prefix`, in the file's own key order.
     pub fn prefix(&self, prefix: &[u8], visit: &mut dyn FnMut(Record<'a>) -> bool) {
         match &self.records {
-            Records::View(view) => view.prefix(prefix, visit),
-            Records::Carved(carved) => {
-                let mut kept = carved.kept.iter().map(|kept| &kept.record).filter(|r| r.key.starts_with(prefix));
-                let _ = kept.all(|record| visit(record.clone()));
+            Records::View(_) => {
+                let usual = usual_order(self.database.format());
+                let order = self.order.unwrap_or_else(|| self.database.order().best(usual));
+                self.database.view(order, 1).prefix(prefix, visit);
+            }
+            Records::Carved(records, _) | Records::Past(records, _) => {
+                let mut found = records.iter().filter(|record| record.key.starts_with(prefix));
+                let _ = found.all(|record| visit(record.clone()));
             }
         }
     }
 
-    /// What carving brought up, if the file was not sound.
-    pub fn carved(&self) -> Option<&Carved<'a>> {
+    /// Whether there is a live record of this key.
+    pub fn has(&self, key: &[u8]) -> bool {
         match &self.records {
-            Records::View(_) => None,
-            Records::Carved(carved) => Some(carved),
+            Records::View(_) => {
+                // Cheaper than reading all keys to tell their order: only the right one finds a key that is there.
+                KeyOrder::ALL.into_iter().any(|order| self.database.view(order, 1).get(key).is_some())
+            }
+            Records::Carved(records, order) | Records::Past(records, order) => {
+                records.binary_search_by(|record| order.compare(&record.key, key)).is_ok()
+            }
         }
+    }
+
+    /// Whether the records are those that carving brought up.
+    pub fn is_carved(&self) -> bool {
+        matches!(self.records, Records::Carved(..))
     }
 }
 

@@ -1,21 +1,92 @@
 //! Every rule that a file breaks: the container's, and with full depth the records'.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rayon::prelude::*;
+
+use super::entries::Decoder;
 use super::findings::Findings;
+use super::reading::Reading;
+use super::watch::Watch;
+use crate::failure::Failure;
 use crate::formats::container::{Database, Depth};
+use crate::formats::record::role::Role;
+use crate::formats::record::{Context, Survey, check, cross_check};
+use crate::input::Source;
+
+/// What to verify, and how much of it to keep.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope {
+    /// How far to go.
+    pub depth: Depth,
+    /// The role that entries are held against, if it is known.
+    pub role: Option<Role>,
+    /// How many findings of each rule to keep.
+    pub per_rule: usize,
+}
 
 /// What verifying a file brought up.
 #[derive(Debug)]
 pub struct Verified {
     /// What was found, in file order.
     pub findings: Findings,
-    /// Number of live records; `None` if only the header was looked at.
-    pub records: Option<u64>,
+    /// What its records say together; `None` unless they were read.
+    pub survey: Option<Survey>,
+    /// Whether the records are those that carving brought up.
+    pub carved: bool,
 }
 
-/// Verifies `database` up to `depth`, keeping the first `per_rule` findings of each rule.
-pub fn verify(database: &dyn Database<'_>, depth: Depth, per_rule: usize) -> Verified {
-    let mut findings = Findings::keeping(per_rule);
-    database.verify(depth, &mut |finding| findings.push(finding));
+/// Verifies the database of `source`.
+///
+/// # Errors
+/// As of [`Reading::new`].
+pub fn verify(source: &Source, database: &dyn Database<'_>, scope: Scope, watch: &Watch) -> Result<Verified, Failure> {
+    if scope.depth < Depth::Full {
+        let mut findings = Findings::keeping(scope.per_rule);
+        database.verify(scope.depth, &mut |finding| findings.push(finding));
+        findings.sort();
+        return Ok(Verified { findings, survey: None, carved: false });
+    }
+    let mut reading = Reading::keeping(source, database, scope.per_rule)?;
+    let mut findings = std::mem::take(&mut reading.findings);
+    let survey = records(&reading, scope, &mut findings, watch);
     findings.sort();
-    Verified { findings, records: None }
+    Ok(Verified { findings, survey: Some(survey), carved: reading.is_carved() })
+}
+
+/// Checks every record by itself and against the others.
+fn records(reading: &Reading<'_, '_>, scope: Scope, findings: &mut Findings, watch: &Watch) -> Survey {
+    let decoder = Decoder::new(reading);
+    let mut context = Context::new(decoder.style(), |key| reading.has(key));
+    context.role = scope.role;
+    context.now = SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
+    watch.expect(reading.parts() as u64);
+    let part = |part| {
+        let mut survey = Survey::new(decoder.style());
+        let mut found = Findings::keeping(scope.per_rule);
+        reading.walk(part, &mut |record| {
+            let decoded = decoder.decode(&record);
+            check(&decoded, &record.value, &context, record.span, &mut |finding| found.push(finding));
+            survey.push(&decoded, &record.value, &context);
+            true
+        });
+        watch.step();
+        (survey, found)
+    };
+    let merge = |(mut survey, mut found): (Survey, Findings), (more, later)| {
+        survey.merge(more);
+        found.append(later);
+        (survey, found)
+    };
+    let nothing = || (Survey::new(decoder.style()), Findings::keeping(scope.per_rule));
+    let (survey, found) = (0..reading.parts()).into_par_iter().map(part).reduce(nothing, merge);
+    findings.append(found);
+    if decoder.is_of_dump() {
+        return survey;
+    }
+    let again = |visit: &mut crate::formats::record::cross::Visit<'_>| {
+        reading.each(|record| visit(&record.key, &record.value, record.span));
+    };
+    cross_check(&survey, &context, &again, &mut |finding| findings.push(finding));
+    survey
 }

@@ -1,3 +1,4 @@
 //! Writing: the only code that puts a user's file on the disk.
 
+pub mod database;
 pub mod safe_file;

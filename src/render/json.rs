@@ -16,9 +16,10 @@ use serde_json::ser::Formatter;
 use serde_json::{Map, Value as Json, json};
 
 use super::text::rfc3339;
-use crate::formats::finding::Finding;
+use crate::formats::finding::{Finding, Severity};
 use crate::formats::image::Span;
 use crate::formats::tile::{Field, Tile, Value};
+use crate::ops::findings::Findings;
 
 /// An object under construction; members keep their order.
 #[derive(Default)]
@@ -126,13 +127,16 @@ fn field(field: &Field<'_>) -> Json {
 
 /// A header's facts as an object by name.
 pub fn facts(fields: &[Field<'_>]) -> Json {
-    let facts = fields.iter().fold(Object::new(), |object, fact| match &fact.value {
-        Value::Int(n) | Value::Offset(n) | Value::Hex(n) => object.with(&fact.name, *n),
-        Value::Time(n) => object.with(&fact.name, time(*n)),
-        Value::Text(text) => object.with(&fact.name, &**text),
-        Value::Bytes(bytes) => object.bytes(&fact.name, bytes),
-    });
-    facts.done()
+    let with = |object: Object, fact: &Field<'_>| {
+        let name = fact.name.replace(' ', "_");
+        match &fact.value {
+            Value::Int(n) | Value::Offset(n) | Value::Hex(n) => object.with(&name, *n),
+            Value::Time(n) => object.with(&name, time(*n)),
+            Value::Text(text) => object.with(&name, &**text),
+            Value::Bytes(bytes) => object.bytes(&name, bytes),
+        }
+    };
+    fields.iter().fold(Object::new(), with).done()
 }
 
 /// A finding.
@@ -149,6 +153,15 @@ pub fn finding(finding: &Finding) -> Json {
         .with("trail", trail)
         .with("advice", finding.rule.advice)
         .done()
+}
+
+/// The verdict's word: `damaged`, `suspect` where there are only warnings, `clean`.
+pub fn verdict(findings: &Findings) -> &'static str {
+    match findings.worst() {
+        Some(Severity::Error) => "damaged",
+        Some(Severity::Warning) => "suspect",
+        Some(Severity::Note) | None => "clean",
+    }
 }
 
 /// A map of counts in its own order.

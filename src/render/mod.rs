@@ -1,5 +1,7 @@
 //! Findings, records and tiles as text for people, as JSON for programs, and as annotated bytes.
 
 pub mod annotate;
+pub mod entry;
+pub mod inspect;
 pub mod json;
 pub mod text;

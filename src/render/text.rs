@@ -63,7 +63,7 @@ pub fn time(seconds: u64) -> String {
 pub fn count(n: u64, noun: &str) -> String {
     match n {
         1 => format!("1 {noun}"),
-        n if noun.ends_with('y') => format!("{n} {}ies", &noun[..noun.len() - 1]),
+        n if noun.ends_with('y') && !noun.ends_with("ey") => format!("{n} {}ies", &noun[..noun.len() - 1]),
         n if noun.ends_with('x') => format!("{n} {noun}es"),
         n => format!("{n} {noun}s"),
     }

@@ -1,6 +1,7 @@
 //! What a file is, by its first bytes and by what stands around them.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use bstr::ByteSlice;
 
@@ -15,25 +16,27 @@ pub struct Detection {
     /// Whether the format's own mark is there, or that of something that is no mailbox list; otherwise it is a guess
     /// from the content.
     pub certain: bool,
+    /// Another format that the bytes may as well be: a flat database and a dump can be the same byte for byte.
+    pub also: Option<Format>,
     /// What it looks like and why, in words: "a skiplist whose magic is damaged".
     pub evidence: Cow<'static, str>,
 }
 
 impl Detection {
     fn certain(format: Format, evidence: &'static str) -> Self {
-        Detection { format: Some(format), certain: true, evidence: evidence.into() }
+        Detection { format: Some(format), certain: true, also: None, evidence: evidence.into() }
     }
 
     fn guess(format: Format, evidence: impl Into<Cow<'static, str>>) -> Self {
-        Detection { format: Some(format), certain: false, evidence: evidence.into() }
+        Detection { format: Some(format), certain: false, also: None, evidence: evidence.into() }
     }
 
     fn foreign(evidence: &'static str) -> Self {
-        Detection { format: None, certain: true, evidence: evidence.into() }
+        Detection { format: None, certain: true, also: None, evidence: evidence.into() }
     }
 
     fn none(evidence: &'static str) -> Self {
-        Detection { format: None, certain: false, evidence: evidence.into() }
+        Detection { format: None, certain: false, also: None, evidence: evidence.into() }
     }
 }
 
@@ -71,6 +74,23 @@ pub fn detect(bytes: &[u8]) -> Detection {
         return Detection::foreign("an SQLite file");
     }
     damaged_database(cursor).or_else(|| foreign(bytes)).unwrap_or_else(|| text(bytes))
+}
+
+/// What `bytes`, a whole file, looks like, with its name to decide between formats that the bytes leave open: what is named
+/// as databases are (`….db`, `….NEW`, `mailboxes`) is one, what has another ending is a dump.
+pub fn detect_named(bytes: &[u8], name: &Path) -> Detection {
+    let mut seen = detect(bytes);
+    let (Some(first), Some(second)) = (seen.format, seen.also) else { return seen };
+    let stem = name.file_name().is_some_and(|name| name == "mailboxes");
+    let database = match name.extension().and_then(|ending| ending.to_str()) {
+        Some(ending) => ending == "db" || ending == "NEW",
+        None if stem => true,
+        None => return seen,
+    };
+    if first.is_dump() == database {
+        (seen.format, seen.also) = (Some(second), Some(first));
+    }
+    seen
 }
 
 /// Database files whose magic is damaged: enough of it is left, or the DUMMY node stands where it must.
@@ -118,12 +138,14 @@ fn text(bytes: &[u8]) -> Detection {
 }
 
 /// What a few lines of text look like; see [`crate::text::detect_lines`].
-pub(crate) fn lines_verdict(format: Option<Format>, evidence: String) -> Detection {
-    Detection { format, certain: false, evidence: evidence.into() }
+pub(crate) fn lines_verdict(format: Option<Format>, also: Option<Format>, evidence: String) -> Detection {
+    Detection { format, certain: false, also, evidence: evidence.into() }
 }
 
-/// Whether most of the bytes are those of text: no controls but TAB, LF, CR and Cyrus' separators 0x1D to 0x1F.
+/// Whether most of the bytes are those of text: no controls but TAB, LF, CR and Cyrus' separators 0x1D to 0x1F. Zeros
+/// don't count: they are what crashes leave in text.
 pub(crate) fn looks_like_text(head: &[u8]) -> bool {
-    let odd = head.iter().filter(|&&b| b < 0x1D && !matches!(b, b'\t' | b'\n' | b'\r')).count();
-    odd * 20 <= head.len() && head.find_byte(b'\t').is_some()
+    let zeros = head.iter().filter(|&&b| b == 0).count();
+    let odd = head.iter().filter(|&&b| b > 0 && b < 0x1D && !matches!(b, b'\t' | b'\n' | b'\r')).count();
+    odd.saturating_mul(20) <= head.len().saturating_sub(zeros) && head.find_byte(b'\t').is_some()
 }

@@ -18,12 +18,14 @@ pub mod order;
 pub mod shape;
 pub mod skiplist;
 pub mod twoskip;
+mod write;
 
 use std::borrow::Cow;
 use std::fmt;
 
-pub use detect::{Detection, detect};
+pub use detect::{Detection, detect, detect_named};
 pub use order::{KeyOrder, OrderTally};
+pub use write::{WriteError, WriteOptions, Written, write};
 
 use crate::finding::Sink;
 use crate::image::Span;
@@ -275,6 +277,7 @@ pub struct Unsupported(pub Format);
 pub fn open(bytes: &[u8], format: Format) -> Result<Box<dyn Database<'_> + '_>, Unsupported> {
     match format {
         Format::Skiplist => Ok(Box::new(skiplist::Db::new(bytes))),
+        Format::Twoskip => Ok(Box::new(twoskip::Db::new(bytes))),
         Format::Flat => Ok(Box::new(flat::Flat::new(bytes))),
         Format::Show | Format::Json | Format::Text => Ok(crate::text::open(bytes, format)),
         _ => Err(Unsupported(format)),

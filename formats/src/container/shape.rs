@@ -1,5 +1,9 @@
 //! What a value looks like from outside: as much as telling whole values from cut and glued ones needs.
 
+use std::ops::Range;
+
+use memchr::{memchr, memchr_iter, memrchr};
+
 /// Length of the dlist `%(…)` that `value` starts with, up to its closing bracket; `None` if it starts with none or if
 /// the dlist is not closed. `value` is unescaped.
 ///
@@ -73,6 +77,27 @@ pub fn is_numbered(value: &[u8]) -> bool {
 /// Whether `value` starts as a record of some Cyrus does: a dlist, the bracket of the 2011 snapshots, or a numbered line.
 pub fn is_record(value: &[u8]) -> bool {
     value.starts_with(b"%(") || value.starts_with(b"(") || is_numbered(value)
+}
+
+/// Whether a value looks as it was written: a closed dlist, or a numbered line whose ACL has its last TAB.
+pub fn looks_whole(value: &[u8]) -> bool {
+    dlist_len(value) == Some(value.len()) || (is_numbered(value) && value.ends_with(b"\t"))
+}
+
+/// Where a second record begins inside the value of a line whose LF is lost: the range of its key within the value.
+///
+/// A dlist that is closed has nothing behind it, and a line holds no raw TAB in it. A value up to 2.4 never has `number SP`
+/// behind one of its TABs, since what stands there are identifiers and rights.
+pub fn glued(value: &[u8]) -> Option<Range<usize>> {
+    let tab = memchr(b'\t', value)?;
+    if value.starts_with(b"%(") {
+        let start = dlist_len(value).filter(|&end| end <= tab);
+        return Some(start.unwrap_or(tab)..tab);
+    }
+    let mut fields = memchr_iter(b'\t', value);
+    let second = fields.find(|&tab| value.get(tab.saturating_add(1)..).is_some_and(is_record))?;
+    let start = value.get(..second).and_then(|front| memrchr(b'\t', front));
+    Some(start.map_or(second, |start| start.saturating_add(1))..second)
 }
 
 /// Whether `byte` does not occur in the names of any Cyrus: controls but its separators 0x1D, 0x1E and 0x1F.

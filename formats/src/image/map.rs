@@ -2,8 +2,9 @@
 #![allow(unsafe_code)]
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Deref;
+use std::os::unix::fs::FileExt;
 
 use memmap2::Mmap;
 use rustix::fs::Advice;
@@ -32,10 +33,7 @@ impl Image {
     pub fn open(file: &File) -> io::Result<Self> {
         let len = file.metadata()?.len();
         if len <= READ_LIMIT {
-            let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or_default());
-            let mut file = file;
-            file.read_to_end(&mut bytes)?;
-            return Ok(Image::from(bytes));
+            return whole(file, len).map(Image::from);
         }
         // SAFETY: the map is private and read-only, and every access through it is of plain bytes. That nobody changes the
         // file meanwhile is what Cyrus' lock is for; if somebody does all the same, the bytes read are merely other bytes.
@@ -43,6 +41,22 @@ impl Image {
         let _ = rustix::fs::fadvise(file, 0, None, Advice::Sequential);
         Ok(Image { bytes: Bytes::Mapped(map) })
     }
+}
+
+/// The bytes of a file from its beginning on, wherever its own position stands.
+fn whole(file: &File, len: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
+    let mut filled = 0;
+    while let Some(room) = bytes.get_mut(filled..).filter(|room| !room.is_empty()) {
+        match file.read_at(room, filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
 }
 
 impl From<Vec<u8>> for Image {

@@ -5,7 +5,7 @@ use std::fmt;
 
 use bstr::ByteSlice;
 
-use super::dialect::item::{self, Spelling};
+use super::dialect::item;
 
 /// How a list is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -127,13 +127,6 @@ impl<'a> Acl<'a> {
         Cow::Owned(list)
     }
 
-    /// An identifier at the end that has no rights behind it (an odd number of elements).
-    pub fn odd(&self) -> Option<Cow<'_, [u8]>> {
-        let mut pairs = self.pairs();
-        while pairs.next().is_some() {}
-        pairs.odd
-    }
-
     /// Whether a text form lacks the TAB behind its last element.
     pub fn lacks_last_tab(&self) -> bool {
         self.form == AclForm::Text && !self.raw.is_empty() && self.raw.last() != Some(&b'\t')
@@ -157,6 +150,11 @@ pub struct Pairs<'a> {
 }
 
 impl<'a> Pairs<'a> {
+    /// The identifier without rights that ended the list, once all pairs are read.
+    pub fn odd(&self) -> Option<&[u8]> {
+        self.odd.as_deref()
+    }
+
     fn element(&mut self) -> Option<Cow<'a, [u8]>> {
         if self.rest.is_empty() {
             return None;
@@ -170,7 +168,7 @@ impl<'a> Pairs<'a> {
             AclForm::Kvlist => {
                 let (rest, text) = item::text(self.rest).ok()?;
                 self.rest = rest.strip_prefix(b" ").unwrap_or(rest);
-                (text.spelling != Spelling::Nil || !text.bytes.is_empty()).then_some(text.bytes)
+                Some(text.bytes)
             }
         }
     }

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 
 use bstr::ByteSlice;
 
-use super::dialect::{dlist, extended, legacy};
+use super::dialect::{Grammar, dlist, dump, extended, legacy};
 use super::entry::{Entry, Family, Under};
 use super::key::{Key, KeyStyle};
 use super::mbtype::Numbering;
 use super::name::Name;
 use super::rules;
-use crate::finding::{Finding, Rule, Sink};
-use crate::image::Span;
+use crate::finding::Rule;
+use crate::text::lines::{self, Recognition};
 
 /// What has to be known of a database to read its records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
@@ -20,13 +20,26 @@ pub struct Style {
     pub keys: KeyStyle,
     /// What the numbers of L1 and L2 values mean.
     pub numbering: Numbering,
+    /// The grammar, if they are not a database's records but the lines or objects of a dump.
+    pub dump: Option<Grammar>,
 }
 
 impl Style {
     /// Up to 3.4.
-    pub const OLD: Style = Style { keys: KeyStyle::Plain, numbering: Numbering::Old };
+    pub const OLD: Style = Style { keys: KeyStyle::Plain, numbering: Numbering::Old, dump: None };
     /// Since 3.6.
-    pub const NEW: Style = Style { keys: KeyStyle::Prefixed, numbering: Numbering::New };
+    pub const NEW: Style = Style { keys: KeyStyle::Prefixed, numbering: Numbering::New, dump: None };
+    /// JSON dumps of 3.6 and later.
+    pub const JSON: Style = Style { keys: KeyStyle::Plain, numbering: Numbering::New, dump: Some(Grammar::Json) };
+
+    /// Lines of `ctl_mboxlist -d` of an older era; numbers are the old ones unless the dump tells otherwise.
+    pub fn lines(recognised: &Recognition) -> Style {
+        let numbering = match recognised.numbering {
+            lines::Numbering::New => Numbering::New,
+            lines::Numbering::Old | lines::Numbering::Open => Numbering::Old,
+        };
+        Style { keys: KeyStyle::Plain, numbering, dump: Some(Grammar::Lines(recognised.era)) }
+    }
 
     /// The style of a database whose keys are spelt so.
     pub fn of(keys: KeyStyle) -> Style {
@@ -63,62 +76,54 @@ pub struct Decoded<'a> {
     pub faults: Vec<Fault>,
 }
 
-impl Decoded<'_> {
-    /// Gives the faults a place in a file.
-    pub fn report(&self, span: Span, sink: &mut Sink<'_>) {
-        for fault in &self.faults {
-            sink(Finding::new(fault.rule, span, fault.message.clone()));
-        }
-    }
-}
-
 /// Reads a record. Never fails: what can't be read is a fault.
 #[inline]
 pub fn decode<'a>(key: &'a [u8], value: &'a [u8], style: &Style) -> Decoded<'a> {
-    let mut faults = Vec::new();
-    let decoded_key = Key::decode(key, style.keys);
-    let entry = match &decoded_key {
-        Key::Mailbox(name) => value_of(Under::Name, name.clone(), value, style, &mut faults),
+    if let Some(grammar) = style.dump {
+        return decode_dumped(key, value, grammar, style.numbering);
+    }
+    let mut decoded = Decoded { key: Key::decode(key, style.keys), entry: None, faults: Vec::new() };
+    let family = family_of(value);
+    let mut entry = match &decoded.key {
+        Key::Mailbox(name) => Entry::new(family, name.clone()),
         Key::Uniqueid(uniqueid) => {
-            value_of(Under::Uniqueid, Name::db(&b""[..]), value, style, &mut faults).map(|mut e| {
-                e.uniqueid = Some(Cow::Borrowed(uniqueid));
-                e
-            })
+            let mut entry = Entry::new(family, Name::db(&b""[..]));
+            entry.under = Under::Uniqueid;
+            entry.uniqueid = Some(Cow::Borrowed(uniqueid));
+            entry
         }
         Key::Jmap { jmapid, .. } => {
-            value_of(Under::Jmapid, Name::db(&b""[..]), value, style, &mut faults).map(|mut e| {
-                e.jmapid = Some(Cow::Borrowed(jmapid));
-                e
-            })
+            let mut entry = Entry::new(family, Name::db(&b""[..]));
+            entry.under = Under::Jmapid;
+            entry.jmapid = Some(Cow::Borrowed(jmapid));
+            entry
         }
-        _ => None,
+        _ => return decoded,
     };
-    Decoded { key: decoded_key, entry, faults }
-}
-
-#[inline(always)]
-fn value_of<'a>(
-    under: Under,
-    name: Name<'a>,
-    value: &'a [u8],
-    style: &Style,
-    faults: &mut Vec<Fault>,
-) -> Option<Entry<'a>> {
-    let mut entry = Entry::new(family_of(value), name);
-    entry.under = under;
     entry.raw = Cow::Borrowed(value);
-    let read = match entry.family {
+    let faults = &mut decoded.faults;
+    let read = match family {
         Family::Dlist => dlist::decode(&mut entry, value, faults),
         Family::L2 => extended::decode(&mut entry, value, style.numbering, faults),
         Family::L1 => legacy::decode_l1(&mut entry, value, style.numbering, faults),
         Family::L0 | Family::Dump => legacy::decode_l0(&mut entry, value),
     };
     if read {
-        return Some(entry);
+        decoded.entry = Some(entry);
+    } else {
+        let shown = value.get(..value.len().min(60)).unwrap_or_default();
+        push(faults, &rules::UNREADABLE, format!("the value is of no known encoding: {:?}", shown.as_bstr()));
     }
-    let shown = value.get(..value.len().min(60)).unwrap_or_default();
-    push(faults, &rules::UNREADABLE, format!("the value is of no known encoding: {:?}", shown.as_bstr()));
-    None
+    decoded
+}
+
+/// Reads a line or an object of a dump. What is wrong with its text is for the dump's own rules to say.
+fn decode_dumped<'a>(name: &'a [u8], value: &'a [u8], grammar: Grammar, numbering: Numbering) -> Decoded<'a> {
+    let name = Name::internal(name);
+    let mut entry = Entry::new(Family::Dump, name.clone());
+    entry.raw = Cow::Borrowed(value);
+    let read = dump::decode(&mut entry, value, grammar, numbering);
+    Decoded { key: Key::Mailbox(name), entry: read.then_some(entry), faults: Vec::new() }
 }
 
 /// The family that a value's first bytes belong to.

@@ -272,7 +272,7 @@ impl<'a> Entry<'a> {
 
     /// Whether the record has the field, even as `NIL` (dlist records).
     pub fn has(&self, field: FieldKey) -> bool {
-        self.layout.find(field).is_some()
+        self.layout.has(field)
     }
 
     /// Whether the record says `NIL` for the field.
@@ -282,12 +282,18 @@ impl<'a> Entry<'a> {
 
     /// The fields of a dlist record, in its order.
     pub fn field_order(&self) -> impl Iterator<Item = FieldKey> + '_ {
-        self.layout.slots().iter().map(|slot| slot.field)
+        self.layout.slots().map(|slot| slot.field)
     }
 
     /// Type letters as the record spells them; empty where it has none or gives a number.
     pub fn type_letters(&self) -> &[u8] {
         &self.letters
+    }
+
+    /// Whether the mailbox is on this host as far as the record tells: no server, no remote flag.
+    #[inline]
+    pub fn is_local(&self) -> bool {
+        self.server.is_none() && !self.is_remote()
     }
 
     /// Whether the mailbox is said not to be on this host.
@@ -322,6 +328,23 @@ impl<'a> Entry<'a> {
             (Some(one), None) | (None, Some(one)) => Cow::Borrowed(one),
             (None, None) => Cow::Borrowed(b""),
         }
+    }
+
+    /// Which of the fields that a mailbox's two records should both say differ: T, P, S, V, F, C and A.
+    pub fn differing_identity(&self, other: &Entry<'_>) -> Vec<FieldKey> {
+        let number = |number: Option<u64>| number.unwrap_or_default();
+        let text = |text: &Option<Cow<'_, [u8]>>| text.as_deref().unwrap_or_default().to_vec();
+        let differs = |field: FieldKey| match field {
+            FieldKey::Type => self.mbtype != other.mbtype,
+            FieldKey::Partition => text(&self.partition) != text(&other.partition),
+            FieldKey::Server => text(&self.server) != text(&other.server),
+            FieldKey::Uidvalidity => number(self.uidvalidity) != number(other.uidvalidity),
+            FieldKey::Foldermodseq => number(self.foldermodseq) != number(other.foldermodseq),
+            FieldKey::Createdmodseq => number(self.createdmodseq) != number(other.createdmodseq),
+            FieldKey::Acl => !self.acl.same_pairs(&other.acl),
+            _ => false,
+        };
+        FieldKey::ALL.into_iter().filter(|&field| differs(field)).collect()
     }
 
     /// Its former names, newest first; stops where they can't be read.

@@ -290,8 +290,10 @@ impl MbType {
     /// Reads letters in any order; they mean the same in all versions that know them.
     #[inline]
     pub fn from_letters(letters: &[u8]) -> Self {
-        if let [b'e', b'r'] = letters {
-            return MbType { flags: Flags(1), ..MbType::default() };
+        match letters {
+            [b'e'] => return MbType::default(),
+            [b'e', b'r'] => return MbType { flags: Flags(1), ..MbType::default() },
+            _ => {}
         }
         let mut mbtype = MbType::default();
         for &letter in letters {

@@ -214,16 +214,39 @@ impl<'a> Name<'a> {
         (parent.local() != b"user" && parent.local() != DELETED_PREFIX).then_some(parent)
     }
 
-    /// The first byte that Cyrus' policy does not let into a name (`imap/mboxname.c`, `GOODCHARS`), with its index.
-    pub fn illegal(&self) -> Option<(usize, u8)> {
-        let start = self.bytes.len().saturating_sub(self.local().len());
-        let bad = |index: usize, byte: u8| match self.form {
-            _ if index < start => byte <= b' ' && index.saturating_add(1) != start,
-            Form::Internal => !is_good(byte),
-            Form::Db => byte != 0x1F && (byte == b'^' || !is_good(byte)),
-        };
-        self.bytes.iter().copied().enumerate().find(|&(index, byte)| bad(index, byte))
+    /// The first thing that Cyrus' policy does not let into a name (`imap/mboxname.c`, `GOODCHARS`).
+    pub fn flaw(&self) -> Option<Flaw> {
+        let local = self.local();
+        let start = self.bytes.len().saturating_sub(local.len());
+        let domain = self.bytes.get(..start.saturating_sub(1)).unwrap_or_default();
+        if let Some(index) = domain.iter().position(|&byte| !is_good(byte)) {
+            return Some(Flaw::Byte(index, domain.get(index).copied().unwrap_or_default()));
+        }
+        let separator = self.form.separator();
+        // In a key '^' has no meaning.
+        let bad = if self.form == Form::Db { b'^' } else { separator };
+        let mut before = separator;
+        for (index, &byte) in local.iter().enumerate() {
+            if byte == separator {
+                if before == separator {
+                    return Some(Flaw::EmptyElement(start.saturating_add(index)));
+                }
+            } else if !is_good(byte) || byte == bad {
+                return Some(Flaw::Byte(start.saturating_add(index), byte));
+            }
+            before = byte;
+        }
+        (before == separator).then_some(Flaw::EmptyElement(self.bytes.len()))
     }
+}
+
+/// What is wrong with a name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Flaw {
+    /// A byte that may not be there, with its index.
+    Byte(usize, u8),
+    /// An element without bytes ends at this index.
+    EmptyElement(usize),
 }
 
 fn to_db_byte(byte: u8, index: usize, domain_len: usize) -> u8 {
@@ -246,8 +269,26 @@ fn to_internal_byte(byte: u8, index: usize, domain_len: usize) -> u8 {
     }
 }
 
+/// Bytes that may stand in a name.
+const GOOD: [bool; 256] = {
+    let mut good = [false; 256];
+    let others = b" #$&'()*+,-.:=?@[]^_~";
+    let mut byte = 0;
+    while byte < 128 {
+        good[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut index = 0;
+    while index < others.len() {
+        good[others[index] as usize] = true;
+        index += 1;
+    }
+    good
+};
+
+#[inline]
 fn is_good(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b" #$&'()*+,-.:=?@[]^_~".contains(&byte)
+    GOOD.get(byte as usize).copied().unwrap_or_default()
 }
 
 /// Reads the last element of a deleted name: the time in hexadecimal seconds, upper case as `%X` prints it.

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use super::eras::{Numbering, Recognition, Survey};
 use super::item::{Item, Items, What};
-use super::{show, verify};
+use super::{json_scan, scan, show, verify};
 use crate::container::{
     Carved, Confidence, CyrusOutcome, Database, Depth, Format, Kept, KeyOrder, Lost, OrderTally, Record, Transaction,
     View,
@@ -12,6 +13,9 @@ use crate::container::{
 use crate::finding::{Severity, Sink};
 use crate::image::{Cursor, Span};
 use crate::tile::{Field, Kind, Tile, Tiler, Value};
+
+/// How many lines facts look at.
+const FACTS_LINES: usize = 1000;
 
 /// A dump of one of the three text formats.
 #[derive(Clone, Copy, Debug)]
@@ -21,9 +25,26 @@ pub struct Dump<'a> {
 }
 
 impl<'a> Dump<'a> {
+    /// The dump that consists of `bytes`; nothing is read yet.
+    pub fn new(bytes: &'a [u8], format: Format) -> Self {
+        Dump { cursor: Cursor::new(bytes), format }
+    }
+
     /// The items of the dump in file order; they cover it.
     pub fn items(&self) -> Items<'a> {
-        show::items(self.cursor)
+        match self.format {
+            Format::Text => scan::items(self.cursor),
+            Format::Json => json_scan::items(self.cursor),
+            _ => show::items(self.cursor),
+        }
+    }
+
+    /// The era of a text dump, by its first lines; `None` for other formats and for lines of no era.
+    pub fn era(&self, lines: usize) -> Option<Recognition> {
+        let mut survey = Survey::default();
+        let records = self.items().filter_map(record).take(lines);
+        records.for_each(|record| survey.push(&record.value));
+        survey.recognise().filter(|_| self.format == Format::Text)
     }
 
     /// Visits the records in file order until the visitor answers `false`.
@@ -51,7 +72,19 @@ impl<'a> Database<'a> for Dump<'a> {
     }
 
     fn facts(&self) -> Vec<Field<'a>> {
-        Vec::new()
+        let Some(recognition) = self.era(FACTS_LINES) else { return Vec::new() };
+        let whole = Span::new(0, self.cursor.len());
+        let also = recognition.also.iter().map(|era| format!(" or {era}")).collect::<String>();
+        let numbering = match recognition.numbering {
+            Numbering::Old => "as up to 3.4",
+            Numbering::New => "as since 3.6",
+            Numbering::Open => "not told by any line",
+        };
+        let text = |name, text: String| Field::new(name, whole, Value::Text(text.into()));
+        vec![
+            text("era", format!("{}{also}: {}", recognition.era, recognition.evidence)),
+            text("type numbers", numbering.to_owned()),
+        ]
     }
 
     fn order(&self) -> OrderTally {

@@ -1,47 +1,52 @@
 //! Text dumps of mailboxes.db: `cyr_dbtool … show`, and every era of `ctl_mboxlist -d`; see `FORMAT.md` beside this file.
 
+mod detect;
 mod dump;
+mod eras;
 pub mod item;
+pub mod json;
+mod json_rules;
+mod json_scan;
+mod json_write;
+mod line_rules;
+mod line_write;
+pub mod lines;
 pub mod rules;
+mod scan;
 pub mod show;
 mod verify;
 
+use std::ops::ControlFlow;
+
 use memchr::memchr;
 
-use crate::container::{Database, Detection, Format};
-use crate::image::{Cursor, Line};
+use crate::container::{Database, Format};
+use crate::image::Line;
 use crate::tile::Kind;
 use item::{Fault, Item};
 
+pub use detect::detect_lines;
 pub use dump::Dump;
-
-/// Tells flat databases, `cyr_dbtool show` output and the text eras of `ctl_mboxlist -d` apart by the first lines of a file.
-pub fn detect_lines(head: &[u8]) -> Detection {
-    crate::container::detect::lines_verdict(None, format!("{} bytes of something", head.len()))
-}
 
 /// Opens a dump's bytes as one of the three text formats.
 pub fn open(bytes: &[u8], format: Format) -> Box<dyn Database<'_> + '_> {
-    Box::new(Dump { cursor: Cursor::new(bytes), format })
+    Box::new(Dump::new(bytes, format))
 }
 
-/// How a line starts.
-enum Start {
-    /// With a name, which ends at this index.
-    Name(usize),
-    /// The line is no record.
-    Other(Item<'static>),
-}
-
-/// Where the name of a line ends, or what the line is if it is no record.
-fn start_of_line(line: &Line<'_>, number: u64) -> Start {
-    if let Some(item) = show::broken(line, number) {
-        return Start::Other(item);
+/// Where the name of a line ends; breaks with what the line is if it is no record.
+fn name_end(line: &Line<'_>, number: u64) -> ControlFlow<Item<'static>, usize> {
+    let span = line.span();
+    let broken = |kind, fault| ControlFlow::Break(Item::broken(span, number, kind, fault));
+    if line.body.is_empty() || line.body == b"\r" {
+        return ControlFlow::Break(Item::markup(span, number, "an empty line"));
     }
-    let broken = |fault| Start::Other(Item::broken(line.span(), number, Kind::Gap, fault));
+    if memchr(0, line.body).is_some() {
+        let kind = if line.body.iter().all(|&b| b == 0) { Kind::Zeros } else { Kind::Gap };
+        return broken(kind, Fault::new(&rules::NUL, "NUL bytes"));
+    }
     match memchr(b'\t', line.body) {
-        Some(0) => broken(Fault::new(&rules::NO_NAME, "the line starts with a TAB")),
-        Some(tab) => Start::Name(tab),
-        None => broken(Fault::new(&rules::NO_TAB, "a line without TAB")),
+        Some(0) => broken(Kind::Gap, Fault::new(&rules::NO_NAME, "the line starts with a TAB")),
+        Some(tab) => ControlFlow::Continue(tab),
+        None => broken(Kind::Gap, Fault::new(&rules::NO_TAB, "a line without TAB")),
     }
 }

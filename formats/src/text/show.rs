@@ -5,14 +5,14 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 use memchr::memchr;
 
 use super::item::{Fault, Item, Items, What};
-use super::{Start, rules};
+use super::rules;
 use crate::container::shape;
 use crate::image::{Cursor, Line, Lines, Span};
-use crate::tile::Kind;
 
 /// A dlist that goes on for more than this many bytes of further lines is taken for one that was cut.
 const CONTINUATION_LEN: u64 = 65_536;
@@ -64,8 +64,12 @@ impl<'a> Show<'a> {
         Some(end.saturating_add(1))
     }
 
-    /// Where the value goes on to: over lines without TAB, which can't be records.
-    fn untabbed_end(&self, line: &Line<'a>) -> Option<u64> {
+    /// Where the value goes on to: over lines without TAB, which can't be records. A dlist that is closed does not go on.
+    fn untabbed_end(&self, start: u64, line: &Line<'a>) -> Option<u64> {
+        let own = self.cursor.span(Span::new(start, line.body_span().end))?;
+        if shape::dlist_len(own) == Some(own.len()) {
+            return None;
+        }
         let joins = |line: &Line<'_>| line.terminated && is_rest(line.body);
         line.terminated.then(|| self.peek().take_while(joins).last()).flatten().map(|line| line.span().end)
     }
@@ -82,13 +86,13 @@ impl<'a> Iterator for Show<'a> {
     fn next(&mut self) -> Option<Item<'a>> {
         let line = self.take()?;
         let number = self.number;
-        let tab = match super::start_of_line(&line, number) {
-            Start::Name(tab) => tab,
-            Start::Other(item) => return Some(item),
+        let tab = match super::name_end(&line, number) {
+            ControlFlow::Continue(tab) => tab,
+            ControlFlow::Break(item) => return Some(item),
         };
         let key_span = Span::at(line.start, tab as u64);
         let value_start = key_span.end.saturating_add(1);
-        let further = self.dlist_end(value_start, &line).or_else(|| self.untabbed_end(&line));
+        let further = self.dlist_end(value_start, &line).or_else(|| self.untabbed_end(value_start, &line));
         let end = further.unwrap_or(line.span().end);
         self.take_to(end);
         let mut value_span = Span::new(value_start, end.saturating_sub(u64::from(line.terminated)));
@@ -117,18 +121,4 @@ pub fn write_record(out: &mut dyn Write, key: &[u8], value: &[u8]) -> io::Result
     out.write_all(b"\t")?;
     out.write_all(value)?;
     out.write_all(b"\n")
-}
-
-/// What a line is that can't be a record whatever the grammar.
-pub(super) fn broken(line: &Line<'_>, number: u64) -> Option<Item<'static>> {
-    let span = line.span();
-    let zeros = line.body.iter().all(|&b| b == 0);
-    if line.body.is_empty() {
-        return Some(Item::markup(span, number, "an empty line"));
-    }
-    if memchr(0, line.body).is_some() {
-        let kind = if zeros { Kind::Zeros } else { Kind::Gap };
-        return Some(Item::broken(span, number, kind, Fault::new(&rules::NUL, "NUL bytes")));
-    }
-    None
 }

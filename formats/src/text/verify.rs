@@ -8,24 +8,59 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::dump::Dump;
 use super::item::{Item, What};
-use super::rules;
-use crate::container::{KeyOrder, OrderTally};
+use super::{json_rules, line_rules, rules};
+use crate::container::{Format, KeyOrder, OrderTally};
 use crate::finding::{Finding, Sink};
 use crate::image::Span;
 
 /// Checks the whole dump; see [`Database::verify`](crate::container::Database::verify).
 pub fn verify(dump: &Dump<'_>, sink: &mut Sink<'_>) {
     let mut names = Names::new();
+    let mut judge = Judge::new(dump);
     for item in dump.items() {
         if let Some(fault) = item.fault {
             sink(Finding::new(fault.rule, item.span, describe(&item, fault.what)));
         }
+        judge.item(&item, sink);
         if let What::Record { key, .. } = item.what {
             names.push(key, item.span, sink);
         }
     }
+    judge.end(sink);
     if !names.in_order() {
         far_duplicates(dump, sink);
+    }
+}
+
+/// What each format asks of its records.
+enum Judge {
+    Show,
+    Text(Box<line_rules::Lines>),
+    Json,
+}
+
+impl Judge {
+    fn new(dump: &Dump<'_>) -> Self {
+        match dump.format {
+            Format::Text => Judge::Text(Box::new(line_rules::Lines::new(dump))),
+            Format::Json => Judge::Json,
+            _ => Judge::Show,
+        }
+    }
+
+    fn item(&mut self, item: &Item<'_>, sink: &mut Sink<'_>) {
+        match self {
+            Judge::Show => {}
+            Judge::Text(lines) => lines.item(item, sink),
+            Judge::Json => json_rules::item(item, sink),
+        }
+    }
+
+    fn end(&self, sink: &mut Sink<'_>) {
+        match self {
+            Judge::Show | Judge::Json => {}
+            Judge::Text(lines) => lines.end(sink),
+        }
     }
 }
 

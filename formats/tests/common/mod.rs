@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use coroner_formats::container::{Database, Depth, Format, KeyOrder, Record, detect, open};
+use coroner_formats::finding::Rule;
 
 /// The corpus folder at the root of the repository.
 pub fn corpus() -> PathBuf {
@@ -29,6 +30,41 @@ pub fn files(folder: &str, wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     found.sort();
     assert!(!found.is_empty(), "no file wanted below {folder:?}");
     found
+}
+
+/// Records of a `show` file: key TAB value LF; a value that ends in a literal's head goes on in the next line.
+pub fn shown_records(path: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut open = false;
+    let show = fs::read(path).expect("a show file");
+    for line in show.strip_suffix(b"\n").unwrap_or(&show).split(|&byte| byte == b'\n') {
+        if open && let Some((_, value)) = records.last_mut() {
+            value.push(b'\n');
+            value.extend_from_slice(line);
+        } else {
+            let tab = line.iter().position(|&byte| byte == b'\t').expect("a TAB");
+            records.push((line[..tab].to_vec(), line[tab + 1..].to_vec()));
+        }
+        open = line.ends_with(b"}\r");
+    }
+    records
+}
+
+/// The `show` files of undamaged databases that `show` could read. A Berkeley file in mbox order sends it round in circles:
+/// not those.
+pub fn sound_shows() -> Vec<PathBuf> {
+    files("", |path| {
+        let name = path.to_string_lossy();
+        let usable = !name.contains("/damaged/") && !name.contains("mboxsort.btree");
+        name.ends_with(".show.txt") && usable && fs::metadata(path).expect("a corpus file").len() > 0
+    })
+}
+
+/// The release that a corpus file was made by: `3.6.1`.
+pub fn release_of(path: &Path) -> String {
+    let path = path.strip_prefix(corpus()).expect("a corpus file");
+    let folder = path.iter().next().and_then(|folder| folder.to_str()).expect("a release");
+    folder.trim_start_matches("cyrus-").to_string()
 }
 
 /// A genuine file and the format it is in.
@@ -116,4 +152,22 @@ pub fn maul(bytes: &[u8], mut visit: impl FnMut(&[u8])) {
         }
         mauled[at] = bytes[at];
     }
+}
+
+/// A room's document, its rules and its tests are one list: a row `| CODE | requirement | test |` for each rule, in their
+/// order, and a test function of that name, `ROOM_NN_rule_name`.
+pub fn assert_rules(document: &str, rules: &[&Rule], tests: &str, room: &str) {
+    let prefix = room.to_uppercase();
+    let mut rows = document.lines().filter(|line| line.starts_with(&format!("| {prefix}-")));
+    for (rule, number) in rules.iter().zip(1..) {
+        let test = format!("{room}_{number:02}_{}", rule.name.replace('-', "_"));
+        assert_eq!(rule.code, format!("{prefix}-{number}"));
+        assert!(tests.contains(&format!("#[test]\nfn {test}() {{")), "no test {test}");
+        let row = rows.next().unwrap_or_else(|| panic!("no row for {}", rule.code));
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        assert_eq!((cells[1], cells[cells.len() - 2]), (rule.code, format!("`{test}`").as_str()), "{row}");
+        assert!(!rule.advice.is_empty() && cells[2].len() > 10, "{row}");
+    }
+    assert_eq!(rows.next(), None);
+    assert_eq!(tests.matches(&format!("\nfn {room}_")).count(), rules.len());
 }

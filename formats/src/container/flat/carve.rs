@@ -56,7 +56,7 @@ impl<'a> Harvest<'a> {
     }
 
     fn record(&mut self, piece: &Piece<'a>, next: Option<&[u8]>) {
-        if let Some(second) = scan::glued(piece.value) {
+        if let Some(second) = shape::glued(piece.value) {
             return self.glued(piece, second, next);
         }
         let in_place = self.is_in_place(piece.key, next);
@@ -165,7 +165,7 @@ impl<'a> Harvest<'a> {
         }
         let end = piece.line.span().end;
         let shorter = key.get(1..).unwrap_or_default();
-        let whole = scan::glued(value).is_none() && shape::is_record(value);
+        let whole = shape::glued(value).is_none() && shape::is_record(value);
         if whole && self.is_in_place(key, next) && !is_odd(key) {
             self.plausible(key, value, Span::new(start, end), next);
         } else if whole && self.is_in_place(shorter, next) {

@@ -109,22 +109,6 @@ pub fn runs(body: &[u8]) -> impl Iterator<Item = (bool, Range<usize>)> + '_ {
     })
 }
 
-/// Where a second line begins inside the value of a line, its LF lost: the range of its key within the value.
-///
-/// A value since 2.5 holds no raw TAB, and a dlist that is closed has nothing behind it. A value up to 2.4 never has
-/// `number SP` behind one of its TABs, since what stands there are identifiers and rights.
-pub fn glued(value: &[u8]) -> Option<Range<usize>> {
-    let tab = memchr(KEY_END, value)?;
-    if value.starts_with(b"%(") {
-        let start = shape::dlist_len(value).filter(|&end| end <= tab);
-        return Some(start.unwrap_or(tab)..tab);
-    }
-    let mut fields = memchr::memchr_iter(KEY_END, value);
-    let second = fields.find(|&tab| value.get(tab.saturating_add(1)..).is_some_and(shape::is_record))?;
-    let start = value.get(..second).and_then(|front| memchr::memrchr(KEY_END, front));
-    Some(start.map_or(second, |start| start.saturating_add(1))..second)
-}
-
 /// Where in a line without TAB a dlist begins behind a blank, the TAB having become one: the offset of the blank.
 pub fn blank_for_tab(body: &[u8]) -> Option<usize> {
     let blank = memmem::find(body, b" %(").filter(|&at| at > 0)?;
@@ -132,8 +116,7 @@ pub fn blank_for_tab(body: &[u8]) -> Option<usize> {
     (shape::dlist_len(&value) == Some(value.len())).then_some(blank)
 }
 
-/// Whether a value that the end of the file cuts off looks whole: a closed dlist, or an ACL with its last TAB.
+/// Whether a value that the end of the file cuts off looks whole.
 pub fn looks_whole(value: &[u8]) -> bool {
-    let value = layout::decode(value);
-    shape::dlist_len(&value) == Some(value.len()) || (shape::is_numbered(&value) && value.ends_with(b"\t"))
+    shape::looks_whole(&layout::decode(value))
 }

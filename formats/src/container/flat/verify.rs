@@ -144,7 +144,7 @@ impl<'a> Pass<'a, '_, '_> {
 
     fn value(&mut self, piece: &Piece<'a>) {
         let value = piece.value;
-        if let Some(key) = scan::glued(value) {
+        if let Some(key) = shape::glued(value) {
             let start = piece.value_span().start.saturating_add(key.start as u64);
             let span = Span::new(start, piece.line.span().end);
             let name = value.get(key).unwrap_or_default().as_bstr();

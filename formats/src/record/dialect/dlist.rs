@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use bstr::ByteSlice;
 
-use super::history::number;
 use super::item::{self, Item, Spelling};
+use super::number::number;
 use super::tolerant;
 use crate::record::acl::Acl;
 use crate::record::decode::{Fault, push};
@@ -20,6 +20,7 @@ pub(crate) fn decode<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Ve
     if strict(entry, value, faults).is_some() {
         return true;
     }
+    faults.clear();
     tolerant::decode(entry, value, faults)
 }
 
@@ -39,7 +40,20 @@ fn strict<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Vec<Fault>) -
             return None;
         }
         let field_start = rest;
-        let (after, field, key) = field_key(rest)?;
+        let (after, (field, key)) = field_key(rest)?;
+        if let [first, ..] = after
+            && !matches!(first, b'"' | b'{' | b'(' | b'%')
+            && !matches!(field, FieldKey::Unknown | FieldKey::History)
+            && !is_said_by_key(entry, field)
+        {
+            let (after, word) = item::atom(after).ok()?;
+            store_word(entry, field, word, faults);
+            (separator, rest) = match after {
+                [b' ', next @ ..] => (true, next),
+                _ => (false, after),
+            };
+            continue;
+        }
         let (after, item) = item::item(after).ok()?;
         if let Err(raw_wanted) = store(entry, field, item, faults) {
             let len = field_start.len().saturating_sub(after.len());
@@ -55,79 +69,109 @@ fn strict<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Vec<Fault>) -
 
 /// A key and the space behind it.
 #[inline(always)]
-fn field_key(rest: &[u8]) -> Option<(&[u8], FieldKey, Cow<'_, [u8]>)> {
+fn field_key(rest: &[u8]) -> Option<(&[u8], (FieldKey, Cow<'_, [u8]>))> {
     if let [letter, b' ', after @ ..] = rest
         && let Some(field) = FieldKey::from_letter(*letter)
     {
-        return Some((after, field, Cow::Borrowed(b"")));
+        return Some((after, (field, Cow::Borrowed(b""))));
     }
     let (after, key) = item::key(rest).ok()?;
-    Some((after, FieldKey::Unknown, key.bytes))
+    Some((after, (FieldKey::Unknown, key.bytes)))
 }
 
-/// Why a field is kept as it stands.
+/// Whether the record's key says what the field would say; the key counts.
+#[inline(always)]
+fn is_said_by_key(entry: &Entry<'_>, field: FieldKey) -> bool {
+    match field {
+        FieldKey::Name => entry.under == Under::Name,
+        FieldKey::Uniqueid => entry.under == Under::Uniqueid,
+        FieldKey::Jmapid => entry.under == Under::Jmapid,
+        _ => false,
+    }
+}
+
+/// A field that is kept as it stands.
 pub(crate) struct KeptRaw(FieldKey);
 
 /// Puts a field where it belongs; what has the wrong shape for it is kept as it stands.
-#[inline(always)]
+#[inline]
 pub(crate) fn store<'a>(
     entry: &mut Entry<'a>,
     field: FieldKey,
     item: Item<'a>,
     faults: &mut Vec<Fault>,
 ) -> Result<(), KeptRaw> {
-    let text = match (field, item) {
+    match (field, item) {
         (FieldKey::Acl, Item::Kvlist(inner)) => {
             entry.acl = Acl::kvlist(inner);
-            return note(entry, field, Spelling::List, faults);
+            note(entry, field, Spelling::List, faults);
         }
         (FieldKey::History, Item::List(inner)) => {
             entry.history_raw = Some(Cow::Borrowed(inner));
-            return note(entry, field, Spelling::List, faults);
+            note(entry, field, Spelling::List, faults);
         }
         (FieldKey::History | FieldKey::Unknown, _) => return Err(KeptRaw(field)),
-        (_, Item::Text(text)) => text,
-        _ => return Err(KeptRaw(field)),
-    };
-    note(entry, field, text.spelling, faults)?;
-    if text.spelling == Spelling::Nil {
-        return Ok(());
-    }
-    match field {
-        FieldKey::Uniqueid => entry.uniqueid = Some(text.bytes),
-        FieldKey::Partition => entry.partition = Some(text.bytes),
-        FieldKey::Server => entry.server = Some(text.bytes),
-        FieldKey::Jmapid => entry.jmapid = Some(text.bytes),
-        FieldKey::Name => entry.name = Name::new(Form::Db, text.bytes),
-        FieldKey::Acl => entry.acl = Acl::text(text.bytes),
-        FieldKey::Type => {
-            entry.mbtype = MbType::from_letters(&text.bytes);
-            entry.letters = text.bytes;
+        (_, Item::Text(_)) if is_said_by_key(entry, field) => return Err(KeptRaw(FieldKey::Unknown)),
+        (_, Item::Text(text)) => {
+            if text.odd_spelling {
+                push(faults, &rules::NOT_EXACT, "escapes or a length that Cyrus would write otherwise");
+            }
+            note(entry, field, text.spelling, faults);
+            if text.spelling != Spelling::Nil {
+                assign(entry, field, text.bytes, faults);
+            }
         }
-        FieldKey::Uidvalidity => entry.uidvalidity = plain_number(&text.bytes, faults),
-        FieldKey::Mtime => entry.mtime = plain_number(&text.bytes, faults),
-        FieldKey::Foldermodseq => entry.foldermodseq = plain_number(&text.bytes, faults),
-        FieldKey::Createdmodseq => entry.createdmodseq = plain_number(&text.bytes, faults),
-        FieldKey::History | FieldKey::Unknown => {}
+        _ => return Err(KeptRaw(field)),
     }
     Ok(())
 }
 
+/// Puts a bare word where it belongs.
+#[inline(always)]
+fn store_word<'a>(entry: &mut Entry<'a>, field: FieldKey, word: &'a [u8], faults: &mut Vec<Fault>) {
+    if word == b"NIL" {
+        return note(entry, field, Spelling::Nil, faults);
+    }
+    if word.is_empty() {
+        push(faults, &rules::NOT_EXACT, "an empty value without quotes");
+    }
+    note(entry, field, Spelling::Atom, faults);
+    assign(entry, field, Cow::Borrowed(word), faults);
+}
+
+#[inline(always)]
+fn assign<'a>(entry: &mut Entry<'a>, field: FieldKey, bytes: Cow<'a, [u8]>, faults: &mut Vec<Fault>) {
+    match field {
+        FieldKey::Uniqueid => entry.uniqueid = Some(bytes),
+        FieldKey::Partition => entry.partition = Some(bytes),
+        FieldKey::Server => entry.server = Some(bytes),
+        FieldKey::Jmapid => entry.jmapid = Some(bytes),
+        FieldKey::Name => entry.name = Name::new(Form::Db, bytes),
+        FieldKey::Acl => entry.acl = Acl::text(bytes),
+        FieldKey::Type => {
+            entry.mbtype = MbType::from_letters(&bytes);
+            entry.letters = bytes;
+        }
+        FieldKey::Uidvalidity => entry.uidvalidity = plain_number(&bytes, faults),
+        FieldKey::Mtime => entry.mtime = plain_number(&bytes, faults),
+        FieldKey::Foldermodseq => entry.foldermodseq = plain_number(&bytes, faults),
+        FieldKey::Createdmodseq => entry.createdmodseq = plain_number(&bytes, faults),
+        FieldKey::History | FieldKey::Unknown => {}
+    }
+}
+
 /// Notes the place of a field that has the right shape; a second one of the same key replaces the first, as in Cyrus.
 #[inline(always)]
-fn note(entry: &mut Entry<'_>, field: FieldKey, spelling: Spelling, faults: &mut Vec<Fault>) -> Result<(), KeptRaw> {
+fn note(entry: &mut Entry<'_>, field: FieldKey, spelling: Spelling, faults: &mut Vec<Fault>) {
     if entry.layout.has(field) {
         push(
             faults,
             &rules::FIELD_TWICE,
             format!("field {} stands there twice; the last counts", field.letter() as char),
         );
-        return Ok(());
-    }
-    if !entry.layout.push(field, spelling) {
+    } else if !entry.layout.push(field, spelling) {
         push(faults, &rules::NOT_EXACT, "more fields than their order can be kept of");
     }
-    Ok(())
 }
 
 #[inline(always)]
@@ -149,11 +193,17 @@ fn keep_unknown<'a>(
     raw: &'a [u8],
     faults: &mut Vec<Fault>,
 ) {
-    if field != FieldKey::Unknown {
+    if field == FieldKey::Unknown {
+        let shown = raw.get(..raw.len().min(60)).unwrap_or_default();
+        push(faults, &rules::FIELD_UNKNOWN, format!("field {:?} is passed over by Cyrus", shown.as_bstr()));
+    } else {
         let message = format!("field {} has the shape of another kind of value", field.letter() as char);
         push(faults, &rules::FIELD_SHAPE, message);
     }
-    let key = if key.is_empty() { Cow::Owned(vec![field.letter()]) } else { key };
+    let key = match key.is_empty() {
+        true => Cow::Borrowed(raw.get(..1).unwrap_or_default()),
+        false => key,
+    };
     entry.unknown.push(UnknownField { key, raw: Cow::Borrowed(raw) });
     if !entry.layout.push(FieldKey::Unknown, Spelling::Atom) {
         push(faults, &rules::NOT_EXACT, "more fields than their order can be kept of");
@@ -175,7 +225,7 @@ const ORDER_OLD: &[FieldKey] = &[
 
 /// The fields to write: the record's own in its order, without those that were taken away, and new ones where Cyrus puts them.
 fn order(entry: &Entry<'_>, numbering: Numbering) -> Vec<FieldKey> {
-    let kept = entry.layout.slots().iter().filter(|slot| slot.spelling == Spelling::Nil || is_there(entry, slot.field));
+    let kept = entry.layout.slots().filter(|slot| slot.spelling == Spelling::Nil || is_there(entry, slot.field));
     let mut order: Vec<_> = kept.map(|slot| slot.field).collect();
     let wanted = if numbering == Numbering::Old { ORDER_OLD } else { &FieldKey::ALL };
     for (index, &field) in wanted.iter().enumerate() {
@@ -209,7 +259,7 @@ fn is_new(entry: &Entry<'_>, field: FieldKey, numbering: Numbering) -> bool {
     match field {
         FieldKey::Acl => !entry.acl.is_empty(),
         FieldKey::Type => entry.mbtype != MbType::default() || (entry.raw.is_empty() && numbering == Numbering::New),
-        FieldKey::Name => entry.under != Under::Name,
+        FieldKey::Name => entry.under != Under::Name && !entry.name.is_empty(),
         FieldKey::Uniqueid => entry.under != Under::Uniqueid && entry.uniqueid.is_some(),
         FieldKey::Jmapid => entry.under != Under::Jmapid && entry.jmapid.is_some(),
         FieldKey::Unknown => false,

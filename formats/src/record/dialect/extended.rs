@@ -32,7 +32,15 @@ pub(crate) fn decode<'a>(
             _ => entry.unknown.push(UnknownField { key: Cow::Borrowed(key), raw: Cow::Borrowed(value) }),
         }
     }
-    legacy::decode_l1(entry, legacy, numbering, faults)
+    if !legacy::decode_l1(entry, legacy, numbering, faults) {
+        return false;
+    }
+    let mut again = Vec::with_capacity(value.len());
+    encode(entry, numbering, &mut again);
+    if faults.is_empty() && again != value {
+        push(faults, &rules::NOT_EXACT, "names in another order, or more blanks than needed");
+    }
+    true
 }
 
 /// Writes an L2 value. What L2 can't hold is left out.

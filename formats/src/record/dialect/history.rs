@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::item::{self, Item, Spelling};
+use super::number::number;
 use crate::record::mbtype::MbType;
 use crate::record::name::Name;
 
@@ -81,16 +82,4 @@ fn former(mut rest: &[u8]) -> Option<Former<'_>> {
         }
     }
     Some(former)
-}
-
-/// Reads decimal digits and nothing else.
-#[inline]
-pub(crate) fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |number, byte| match byte {
-        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
-        _ => None,
-    })
 }

@@ -47,6 +47,8 @@ pub(crate) struct Text<'a> {
     pub(crate) spelling: Spelling,
     /// Without quotes and escapes; borrowed unless there are escapes.
     pub(crate) bytes: Cow<'a, [u8]>,
+    /// Whether quotes or literal are spelt in a way that writing it does not repeat.
+    pub(crate) odd_spelling: bool,
 }
 
 pub(crate) fn fail<T>(input: &[u8]) -> Parse<'_, T> {
@@ -73,7 +75,7 @@ fn word_len(input: &[u8]) -> usize {
 
 /// A bare word: up to the next space, closing brackets at its end left to the lists around it. May be empty.
 #[inline(always)]
-fn atom(input: &[u8]) -> Parse<'_, &[u8]> {
+pub(crate) fn atom(input: &[u8]) -> Parse<'_, &[u8]> {
     let (mut word, _) = input.split_at_checked(word_len(input)).unwrap_or((input, b""));
     while let [shorter @ .., b')'] = word {
         word = shorter;
@@ -100,7 +102,19 @@ fn quoted(input: &[u8]) -> Parse<'_, Text<'_>> {
     let inner = input.get(..at).unwrap_or_default();
     let bytes = if escaped { Cow::Owned(unescape(inner)) } else { Cow::Borrowed(inner) };
     let rest = input.get(at.saturating_add(1)..).unwrap_or_default();
-    Ok((rest, Text { spelling: Spelling::Quoted, bytes }))
+    let odd_spelling = escaped && needless_escape(inner);
+    Ok((rest, Text { spelling: Spelling::Quoted, bytes, odd_spelling }))
+}
+
+/// Whether a byte is escaped that needs no escape.
+fn needless_escape(inner: &[u8]) -> bool {
+    let mut bytes = inner.iter();
+    while let Some(byte) = bytes.next() {
+        if *byte == b'\\' && !matches!(bytes.next(), Some(b'"' | b'\\')) {
+            return true;
+        }
+    }
+    false
 }
 
 fn unescape(inner: &[u8]) -> Vec<u8> {
@@ -115,12 +129,13 @@ fn unescape(inner: &[u8]) -> Vec<u8> {
 
 /// What stands behind the `{` of a literal: its length, its line end and its bytes.
 fn literal(input: &[u8]) -> Parse<'_, Text<'_>> {
+    let odd_spelling = matches!(input, [b'0', b'0'..=b'9', ..]);
     let (input, len) = nom::character::complete::usize(input)?;
     let (input, plus) = nom::combinator::opt(tag(&b"+"[..])).parse(input)?;
     let (input, _) = tag(&b"}\r\n"[..])(input)?;
     let (input, bytes) = take(len)(input)?;
     let spelling = if plus.is_some() { Spelling::LiteralPlus } else { Spelling::Literal };
-    Ok((input, Text { spelling, bytes: Cow::Borrowed(bytes) }))
+    Ok((input, Text { spelling, bytes: Cow::Borrowed(bytes), odd_spelling }))
 }
 
 /// A string in any spelling.
@@ -132,7 +147,7 @@ pub(crate) fn text(input: &[u8]) -> Parse<'_, Text<'_>> {
         _ => {
             let (rest, word) = atom(input)?;
             let spelling = if word == b"NIL" { Spelling::Nil } else { Spelling::Atom };
-            Ok((rest, Text { spelling, bytes: Cow::Borrowed(word) }))
+            Ok((rest, Text { spelling, bytes: Cow::Borrowed(word), odd_spelling: false }))
         }
     }
 }
@@ -159,8 +174,44 @@ pub(crate) fn key(input: &[u8]) -> Parse<'_, Text<'_>> {
     }
 }
 
-/// Reads to the closing bracket of a list (or key-value list), whatever lists are in it; answers what is inside.
+/// Reads to the closing bracket of a list (or key-value list); answers what is inside.
+#[inline]
 fn enclosed(input: &[u8], kv: bool) -> Parse<'_, &[u8]> {
+    match flat(input, kv) {
+        Some(len) => Ok((input.get(len.saturating_add(1)..).unwrap_or_default(), input.get(..len).unwrap_or_default())),
+        None => nested(input, kv),
+    }
+}
+
+/// Number of bytes in front of the closing bracket of a list of bare words, the common case; `None` for all others.
+#[inline]
+fn flat(input: &[u8], kv: bool) -> Option<usize> {
+    let mut at = 0usize;
+    let mut is_value = !kv;
+    loop {
+        let rest = input.get(at..)?;
+        match rest.first()? {
+            b')' if is_value != kv => return Some(at),
+            b'"' | b'{' | b'(' | b'%' | b')' | b' ' => return None,
+            _ => {}
+        }
+        let len = word_len(rest);
+        let end = at.checked_add(len)?;
+        let (word, _) = rest.split_at_checked(len)?;
+        if word.last() == Some(&b')') {
+            let brackets = word.iter().rev().take_while(|byte| **byte == b')').count();
+            return is_value.then(|| end.checked_sub(brackets)).flatten();
+        }
+        if end >= input.len() || word == b"NIL" {
+            return None;
+        }
+        at = end.checked_add(1)?;
+        is_value = !kv || !is_value;
+    }
+}
+
+/// Reads to the closing bracket of a list (or key-value list), whatever lists are in it; answers what is inside.
+fn nested(input: &[u8], kv: bool) -> Parse<'_, &[u8]> {
     let mut kinds = u64::from(kv);
     let mut depth = 1u32;
     let mut rest = input;

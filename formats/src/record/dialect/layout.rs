@@ -4,7 +4,7 @@ use super::item::Spelling;
 use crate::record::entry::FieldKey;
 
 /// Records with more fields than this lose the order of the rest.
-const SLOTS_MAX: usize = 20;
+const SLOTS_MAX: usize = 19;
 
 /// A field's place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,16 +13,27 @@ pub(crate) struct Slot {
     pub(crate) spelling: Spelling,
 }
 
-/// The fields of a dlist record in order.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// The fields of a dlist record in order: a byte a field, and a bit for each field that is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Layout {
-    slots: [Slot; SLOTS_MAX],
+    there: u16,
     count: u8,
+    slots: [u8; SLOTS_MAX],
 }
 
-impl Default for Layout {
-    fn default() -> Self {
-        Layout { slots: [Slot { field: FieldKey::Unknown, spelling: Spelling::Atom }; SLOTS_MAX], count: 0 }
+const SPELLINGS: [Spelling; 6] =
+    [Spelling::Nil, Spelling::Atom, Spelling::Quoted, Spelling::Literal, Spelling::LiteralPlus, Spelling::List];
+
+impl Slot {
+    #[inline]
+    fn pack(self) -> u8 {
+        (self.field as u8) << 3 | self.spelling as u8
+    }
+
+    fn unpack(byte: u8) -> Slot {
+        let field = FieldKey::ALL.into_iter().find(|field| *field as u8 == byte >> 3).unwrap_or(FieldKey::Unknown);
+        let spelling = SPELLINGS.into_iter().find(|spelling| *spelling as u8 == byte & 7).unwrap_or_default();
+        Slot { field, spelling }
     }
 }
 
@@ -32,7 +43,8 @@ impl Layout {
     pub(crate) fn push(&mut self, field: FieldKey, spelling: Spelling) -> bool {
         match self.slots.get_mut(self.count as usize) {
             Some(slot) => {
-                *slot = Slot { field, spelling };
+                *slot = Slot { field, spelling }.pack();
+                self.there |= 1 << field as u8;
                 self.count += 1;
                 true
             }
@@ -41,18 +53,21 @@ impl Layout {
     }
 
     /// The fields in order.
-    pub(crate) fn slots(&self) -> &[Slot] {
-        self.slots.get(..self.count as usize).unwrap_or_default()
+    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> + '_ {
+        self.slots.iter().take(self.count as usize).map(|byte| Slot::unpack(*byte))
     }
 
     /// Whether `field` is there.
     #[inline]
     pub(crate) fn has(&self, field: FieldKey) -> bool {
-        self.find(field).is_some()
+        self.there & 1 << field as u8 != 0
     }
 
     /// How `field` is spelt, if it is there.
     pub(crate) fn find(&self, field: FieldKey) -> Option<Spelling> {
-        self.slots().iter().find(|slot| slot.field == field).map(|slot| slot.spelling)
+        if !self.has(field) {
+            return None;
+        }
+        self.slots().find(|slot| slot.field == field).map(|slot| slot.spelling)
     }
 }

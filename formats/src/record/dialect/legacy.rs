@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bstr::ByteSlice;
 
-use super::history::number;
+use super::number::number;
 use crate::record::acl::Acl;
 use crate::record::decode::{Fault, push};
 use crate::record::entry::Entry;

@@ -6,7 +6,7 @@ use super::dlist::store;
 use super::item::{self, Item, Spelling, Text};
 use crate::record::acl::Acl;
 use crate::record::decode::{Fault, push};
-use crate::record::entry::{Entry, FieldKey};
+use crate::record::entry::{Entry, FieldKey, Under};
 use crate::record::rules;
 
 /// Reads what it can of a value that starts like a dlist; `false` if not one field can be read.
@@ -39,9 +39,12 @@ pub(crate) fn decode<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Ve
         count += usize::from(store(entry, field, item, faults).is_ok());
         rest = after;
     }
+    if count == 0 {
+        return false;
+    }
     let message = format!("Cyrus can't read the record and does not see the mailbox: {end}; {count} fields read");
     push(faults, &rules::TOLERATED, message);
-    count > 0
+    true
 }
 
 /// The entry as its key alone makes it.
@@ -50,9 +53,9 @@ fn blank<'a>(entry: &Entry<'a>) -> Entry<'a> {
     blank.under = entry.under;
     blank.raw = entry.raw.clone();
     match entry.under {
-        crate::record::entry::Under::Uniqueid => blank.uniqueid = entry.uniqueid.clone(),
-        crate::record::entry::Under::Jmapid => blank.jmapid = entry.jmapid.clone(),
-        crate::record::entry::Under::Name => {}
+        Under::Uniqueid => blank.uniqueid = entry.uniqueid.clone(),
+        Under::Jmapid => blank.jmapid = entry.jmapid.clone(),
+        Under::Name => {}
     }
     blank
 }
@@ -103,7 +106,7 @@ fn acl(mut rest: &[u8], field: FieldKey) -> (&[u8], FieldKey, Item<'_>) {
     }
     let pairs = words.chunks_exact(2).filter_map(|pair| Some((pair.first()?, pair.get(1)?)));
     let text = Acl::from_pairs(pairs).to_text().into_owned();
-    (rest, field, Item::Text(Text { spelling: Spelling::List, bytes: Cow::Owned(text) }))
+    (rest, field, Item::Text(Text { spelling: Spelling::List, bytes: Cow::Owned(text), odd_spelling: false }))
 }
 
 /// A word up to a blank or a bracket; quoted strings and literals as ever. Never empty unless quoted.
@@ -116,5 +119,5 @@ fn word(rest: &[u8]) -> Option<(&[u8], Text<'_>)> {
     let len = rest.iter().take_while(|byte| !is_blank(byte) && **byte != b')').count();
     let (bytes, after) = rest.split_at_checked(len).filter(|(bytes, _)| !bytes.is_empty())?;
     let spelling = if bytes == b"NIL" { Spelling::Nil } else { Spelling::Atom };
-    Some((after, Text { spelling, bytes: Cow::Borrowed(bytes) }))
+    Some((after, Text { spelling, bytes: Cow::Borrowed(bytes), odd_spelling: false }))
 }

@@ -1,0 +1,247 @@
+//! The file in physical order from its DUMMY record on, resynchronising behind damage.
+//!
+//! Every item is proven by its own bytes alone: a head by crc_head, or (crc_head being wrong) by the key and value that
+//! crc_tail proves. No pointer is followed.
+
+use super::layout::{ALIGN, BLANK, DUMMY_OFFSET, Head, MARK_LEN, Type};
+use crate::image::{Cursor, Span};
+
+/// Zeros inside a gap are an item of their own from this length on.
+const ZERO_RUN: u64 = 64;
+/// Bytes that may be summed on the mere claim of an unproven head, whatever the length of the file.
+const FREE_CREDIT: u64 = 1 << 20;
+/// The same for each byte of progress: what keeps the whole scan linear.
+const CREDIT_RATE: u64 = 16;
+
+/// What stands at a place of the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum What {
+    /// A record whose sums are both right.
+    Record(Head),
+    /// A record whose crc_head is right and whose crc_tail is wrong: its key and value are not to be believed.
+    BadTail(Head),
+    /// A record whose crc_head is wrong but whose type, level, lengths and place agree with its tail and with crc_tail.
+    Worn(Head),
+    /// Eight bytes of filling.
+    Blank,
+    /// Zeros where none belong.
+    Zeros,
+    /// A record that the end of the file cuts off; its head, if that is whole and its crc_head right.
+    Torn(Option<Head>),
+    /// Bytes that are nothing the format knows.
+    Gap,
+}
+
+/// A labelled span.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Item {
+    /// Its bytes.
+    pub span: Span,
+    /// What they are.
+    pub what: What,
+}
+
+impl Item {
+    /// The record it is, if its head can be read.
+    pub fn head(&self) -> Option<Head> {
+        match self.what {
+            What::Record(head) | What::Worn(head) | What::BadTail(head) => Some(head),
+            _ => None,
+        }
+    }
+
+    /// The record it is, if its key, value or word can be believed.
+    pub fn believed(&self) -> Option<Head> {
+        match self.what {
+            What::Record(head) => Some(head),
+            What::Worn(head) => (head.kind != Type::Delete).then_some(head),
+            What::BadTail(head) => (head.kind != Type::Record).then_some(head),
+            _ => None,
+        }
+    }
+
+    /// The record it is, if its key, value or word is proven by the sum that covers it, and so are its pointers.
+    pub fn proven(&self) -> Option<Head> {
+        self.believed().filter(|_| !matches!(self.what, What::Worn(_)))
+    }
+
+    /// Whether its contents can't be known.
+    pub fn is_lost(&self) -> bool {
+        match self.what {
+            What::Zeros | What::Torn(_) | What::Gap => true,
+            What::BadTail(head) => head.kind == Type::Record,
+            What::Record(head) | What::Worn(head) if head.kind == Type::Dummy => head.offset != DUMMY_OFFSET,
+            What::Record(_) => false,
+            What::Worn(head) => head.kind == Type::Delete,
+            What::Blank => false,
+        }
+    }
+}
+
+/// Walks the items of a range; they cover it without gap or overlap.
+pub struct Scan<'a> {
+    cursor: Cursor<'a>,
+    at: u64,
+    end: u64,
+    credit: u64,
+}
+
+impl<'a> Scan<'a> {
+    /// The items from `start` (a multiple of 8) to the end of the file.
+    pub fn new(cursor: Cursor<'a>, start: u64) -> Self {
+        Scan { cursor, at: start, end: cursor.len(), credit: FREE_CREDIT }
+    }
+
+    /// A BLANK or a readable record at `at`.
+    fn sound(&mut self, at: u64) -> Option<Item> {
+        let word = self.cursor.be_u64(at)?;
+        if word == BLANK {
+            return Some(Item { span: Span::at(at, ALIGN), what: What::Blank });
+        }
+        let head = Head::decode(self.cursor, at).filter(|head| head.end <= self.end)?;
+        let right = head.head_is_right(self.cursor);
+        if right && head.tail_is_right(self.cursor) {
+            return Some(Item { span: head.span(), what: What::Record(head) });
+        }
+        let what = if right { self.bad_tail(head)? } else { self.worn(head)? };
+        Some(Item { span: head.span(), what })
+    }
+
+    /// Takes the cost of reading a tail on the claim of a head that may be wrong; whether it can still be afforded.
+    fn afford(&mut self, head: &Head) -> bool {
+        let tail_len = head.end.saturating_sub(head.key_offset());
+        let affordable = tail_len <= self.credit;
+        self.credit -= if affordable { tail_len } else { 0 };
+        affordable
+    }
+
+    /// A record with a wrong crc_tail covers what it claims, unless something sound stands inside: then its tail is lost.
+    fn bad_tail(&mut self, head: Head) -> Option<What> {
+        let affordable = self.afford(&head);
+        let overwritten = affordable && self.covers_something_sound(head.key_offset(), head.end);
+        (!overwritten).then_some(What::BadTail(head))
+    }
+
+    /// Whether a record whose sums are right stands between `start` and `end`.
+    fn covers_something_sound(&self, start: u64, end: u64) -> bool {
+        (start..end).step_by(ALIGN as usize).any(|at| {
+            let inner = Head::decode(self.cursor, at).filter(|inner| inner.end <= self.end);
+            inner.is_some_and(|inner| inner.head_is_right(self.cursor) && inner.tail_is_right(self.cursor))
+        })
+    }
+
+    /// A record with a wrong crc_head is believed for its tail; one without tail for its fixed bytes.
+    fn worn(&mut self, head: Head) -> Option<What> {
+        if !self.afford(&head) {
+            return None;
+        }
+        let lengths_agree = match head.kind {
+            // A wrong length within the padding leaves crc_tail right, but then the last byte is one of the padding.
+            Type::Record => {
+                let last = self.cursor.u8(head.value_span().end.saturating_sub(1));
+                head.key_len > 0 && head.padding_is_zero(self.cursor) && last != Some(0)
+            }
+            Type::Dummy => true,
+            Type::Delete | Type::Commit => !self.covers_something_sound(head.offset.saturating_add(ALIGN), head.end),
+        };
+        (lengths_agree && head.tail_is_right(self.cursor)).then_some(What::Worn(head))
+    }
+
+    /// What cannot be read from here on, up to the next thing that can.
+    fn unreadable(&mut self) -> Item {
+        let start = self.at;
+        let torn = torn(self.cursor, start);
+        let zeros = self.zeros(start);
+        if torn.is_none() && zeros > 0 {
+            return Item { span: Span::at(start, zeros), what: What::Zeros };
+        }
+        let mut at = start.saturating_add(ALIGN);
+        while at < self.end {
+            self.credit = self.credit.saturating_add(CREDIT_RATE * ALIGN);
+            let stop = self.sound(at).is_some();
+            if stop || self.cursor.be_u64(at) == Some(0) && self.zeros(at) >= ZERO_RUN {
+                return Item { span: Span::new(start, at), what: What::Gap };
+            }
+            if torn.is_none() && torn_to_the_end(self.cursor, at) {
+                return Item { span: Span::new(start, at), what: What::Gap };
+            }
+            at = at.saturating_add(ALIGN);
+        }
+        Item { span: Span::new(start, self.end), what: torn.map_or(What::Gap, What::Torn) }
+    }
+
+    /// Number of zero bytes at `at`, in whole words unless the file ends in them.
+    fn zeros(&self, at: u64) -> u64 {
+        let rest = self.cursor.rest(at);
+        let zeros = rest.iter().position(|&byte| byte != 0).unwrap_or(rest.len());
+        if zeros == rest.len() { zeros as u64 } else { zeros as u64 / ALIGN * ALIGN }
+    }
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Item;
+
+    fn next(&mut self) -> Option<Item> {
+        if self.at >= self.end {
+            return None;
+        }
+        let item = self.sound(self.at).unwrap_or_else(|| self.unreadable());
+        self.credit = self.credit.saturating_add(CREDIT_RATE.saturating_mul(item.span.len()));
+        self.at = item.span.end.max(self.at.saturating_add(1));
+        Some(item)
+    }
+}
+
+/// Whether the file ends inside a record that begins at `at`: `Some` of its head if that is whole and right.
+fn torn(cursor: Cursor<'_>, at: u64) -> Option<Option<Head>> {
+    let rest = cursor.rest(at);
+    let (&kind, level) = (rest.first()?, rest.get(1));
+    if rest.len() < MARK_LEN as usize {
+        let plausible = match kind {
+            b'+' => level.is_none_or(|level| (1..=31).contains(level)),
+            b'-' | b'$' => rest.iter().skip(1).take(7).all(|&byte| byte == 0),
+            b'=' => level.is_none_or(|&level| level == 31),
+            b' ' => BLANK.to_be_bytes().starts_with(rest),
+            _ => false,
+        };
+        return plausible.then_some(None);
+    }
+    let head = Head::decode(cursor, at).filter(|head| head.end > cursor.len())?;
+    match head.head_sums(cursor) {
+        None => Some(None),
+        Some((stored, computed)) => (stored == computed).then_some(Some(head)),
+    }
+}
+
+/// The same, where only proof counts: inside a gap.
+fn torn_to_the_end(cursor: Cursor<'_>, at: u64) -> bool {
+    matches!(torn(cursor, at), Some(Some(_)))
+}
+
+/// The heads of the records from `start` to `end` where nothing is damaged, without looking at any sum. Ends early where
+/// a head can't be read.
+pub struct Heads<'a> {
+    cursor: Cursor<'a>,
+    at: u64,
+    end: u64,
+}
+
+impl<'a> Heads<'a> {
+    /// The heads from `start` to `end`.
+    pub fn new(cursor: Cursor<'a>, start: u64, end: u64) -> Self {
+        Heads { cursor, at: start, end }
+    }
+}
+
+impl Iterator for Heads<'_> {
+    type Item = Head;
+
+    fn next(&mut self) -> Option<Head> {
+        while self.at < self.end && self.cursor.be_u64(self.at)? == BLANK {
+            self.at = self.at.saturating_add(ALIGN);
+        }
+        let head = Head::decode(self.cursor, self.at).filter(|head| head.end <= self.end)?;
+        self.at = head.end;
+        Some(head)
+    }
+}

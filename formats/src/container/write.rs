@@ -1,0 +1,82 @@
+//! The registry of writers: sorted records in, a sound file of any container out, in one sequential pass.
+
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+
+use super::{Format, KeyOrder, flat, skiplist, twoskip};
+
+/// What a file needs to know beside its records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WriteOptions {
+    /// The order the records come in and the file is to have; flat files are always in mbox order.
+    pub order: KeyOrder,
+    /// Unix time in seconds that a skiplist header gives as its last recovery. Cyrus recovers, and rewrites, a file
+    /// whose time lies before its last start.
+    pub time: u32,
+    /// Which bytes of a flat file are escaped.
+    pub style: flat::Style,
+}
+
+/// What was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Written {
+    /// Number of records.
+    pub records: u64,
+    /// Length of the file in bytes.
+    pub len: u64,
+}
+
+/// Why a file can't be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// What a skiplist file can't hold.
+    #[error(transparent)]
+    Skiplist(#[from] skiplist::WriteError),
+    /// What a flat file can't hold.
+    #[error(transparent)]
+    Flat(#[from] flat::writer::WriteError),
+    /// What the system says, or what a twoskip file can't hold.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The format is read only.
+    #[error("{0} files are not written by this version of coroner: choose skiplist, twoskip or flat")]
+    Unsupported(Format),
+}
+
+/// Writes `records`, sorted in the order of `options`, as a new file of `format` from the beginning of `out`. The same
+/// records and options give the same bytes.
+///
+/// # Errors
+/// When the records do not ascend or the format can't hold one, and what the system says. `out` then holds a part.
+pub fn write<W, K, V>(
+    out: &mut W,
+    format: Format,
+    records: impl IntoIterator<Item = (K, V)>,
+    options: &WriteOptions,
+) -> Result<Written, WriteError>
+where
+    W: Write + Seek,
+    K: AsRef<[u8]>,
+    V: AsRef<[u8]>,
+{
+    let mut count = 0;
+    let records = records.into_iter().inspect(|_| count += 1);
+    match format {
+        Format::Skiplist => {
+            let options = skiplist::Options { order: options.order, last_recovery: options.time };
+            skiplist::write(&mut *out, records, options)?;
+        }
+        Format::Twoskip => {
+            let options = twoskip::writer::Options { order: options.order, ..Default::default() };
+            twoskip::writer::write(&mut *out, records, options)?;
+        }
+        Format::Flat => {
+            let mut writer = flat::writer::Writer::new(BufWriter::with_capacity(1 << 20, &mut *out), options.style);
+            for (key, value) in records {
+                writer.push(key.as_ref(), value.as_ref())?;
+            }
+            writer.finish()?;
+        }
+        other => return Err(WriteError::Unsupported(other)),
+    }
+    Ok(Written { records: count, len: out.seek(SeekFrom::End(0))? })
+}

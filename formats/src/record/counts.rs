@@ -1,0 +1,86 @@
+//! Counting distinct strings without letting a damaged file fill the memory.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Distinct strings that are kept apart; the rest are counted together.
+const DISTINCT_MAX: usize = 4096;
+
+/// The keys are hashes already.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64(bytes);
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// A map whose keys are hashes.
+pub(crate) type HashedMap<V> = HashMap<u64, V, BuildHasherDefault<Hashed>>;
+
+/// How often each of a bounded number of strings was seen.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    strings: HashedMap<(Box<[u8]>, u64)>,
+    others: u64,
+}
+
+impl Counts {
+    /// Counts one more.
+    #[inline]
+    pub fn add(&mut self, string: &[u8]) {
+        self.add_count(string, 1);
+    }
+
+    fn add_count(&mut self, string: &[u8], count: u64) {
+        let hash = xxh3_64(string);
+        if let Some((_, seen)) = self.strings.get_mut(&hash) {
+            *seen = seen.saturating_add(count);
+        } else if self.strings.len() < DISTINCT_MAX {
+            self.strings.insert(hash, (string.into(), count));
+        } else {
+            self.others = self.others.saturating_add(count);
+        }
+    }
+
+    /// Adds what another part of the database counted.
+    pub fn merge(&mut self, other: Counts) {
+        for (string, count) in other.strings.into_values() {
+            self.add_count(&string, count);
+        }
+        self.others = self.others.saturating_add(other.others);
+    }
+
+    /// Strings and how often they were seen, most often first, then by their bytes.
+    pub fn sorted(&self) -> Vec<(&[u8], u64)> {
+        let mut sorted: Vec<_> = self.strings.values().map(|(string, count)| (&string[..], *count)).collect();
+        sorted.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then(a.cmp(b)));
+        sorted
+    }
+
+    /// How often one string was seen.
+    pub fn get(&self, string: &[u8]) -> u64 {
+        self.strings.get(&xxh3_64(string)).map_or(0, |(_, count)| *count)
+    }
+
+    /// Number of distinct strings kept apart.
+    pub fn distinct(&self) -> usize {
+        self.strings.len()
+    }
+
+    /// How often strings were seen beyond those kept apart; 0 means the counts are complete.
+    pub fn others(&self) -> u64 {
+        self.others
+    }
+}

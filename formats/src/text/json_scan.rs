@@ -1,0 +1,273 @@
+//! A JSON dump in file order: entry by entry, not as one document, so that what is whole is read whatever surrounds it.
+//!
+//! Cyrus prints an entry a line. Dumps that a tool laid out anew, on one line or on many, are read too.
+
+use std::borrow::Cow;
+
+use memchr::{memchr, memchr_iter, memmem};
+
+use super::item::{Fault, Item, Items, What};
+use super::{json, rules};
+use crate::image::{Cursor, Span};
+use crate::tile::Kind;
+
+/// An entry that was laid out over several lines is looked for within this many bytes.
+const ENTRY_LEN: u64 = 65_536;
+
+/// The items of a dump in file order.
+pub fn items<'a>(cursor: Cursor<'a>) -> Items<'a> {
+    let scan = Scan {
+        cursor,
+        at: 0,
+        number: 1,
+        place: Place::Front,
+        comma: Comma::Open,
+        line_end: 0,
+        line_doubt: 0,
+        entry_doubt: 0,
+    };
+    Box::new(scan)
+}
+
+/// Where in the dump we are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In front of the opening bracket.
+    Front,
+    /// Among entries.
+    Inside,
+    /// Behind the closing bracket.
+    Behind,
+    /// At the end of the file.
+    Done,
+}
+
+/// What stands in front of the next entry.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Comma {
+    /// The opening bracket, or something that can't be read.
+    Open,
+    /// A comma.
+    There,
+    /// Another entry, and no comma.
+    Missing,
+}
+
+struct Scan<'a> {
+    cursor: Cursor<'a>,
+    at: u64,
+    number: u64,
+    place: Place,
+    comma: Comma,
+    /// End of the line that `at` lies in, its LF included.
+    line_end: u64,
+    /// Up to here, an entry of the line was looked for in vain: others end in front of what looks like the next one.
+    line_doubt: u64,
+    /// Up to here, no entry of several lines is looked for any more.
+    entry_doubt: u64,
+}
+
+/// An entry that was found: where its parts start and end.
+struct Entry<'a> {
+    key: Cow<'a, [u8]>,
+    key_span: Span,
+    object: &'a [u8],
+    value_span: Span,
+}
+
+/// Whether an object has a member that only a mailbox's has, and is not the ACL within one.
+fn is_mailbox(object: &[u8]) -> bool {
+    let members: [&[u8]; 5] = [b"\"name\"", b"\"mbtype\"", b"\"partition\"", b"\"server\"", b"\"uniqueid\""];
+    members.iter().any(|member| memmem::find(object, member).is_some())
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+impl<'a> Scan<'a> {
+    fn bytes(&self, start: u64, end: u64) -> &'a [u8] {
+        self.cursor.span(Span::new(start, end.min(self.cursor.len()))).unwrap_or_default()
+    }
+
+    /// Offset of the first byte at or behind `at` that is not blank.
+    fn behind_blanks(&self, at: u64) -> u64 {
+        let skip = self.cursor.rest(at).iter().take_while(|b| is_blank(**b)).count();
+        at.saturating_add(skip as u64)
+    }
+
+    /// Offset behind the blanks at `at` that stand on one line, and behind its LF.
+    fn behind_line_blanks(&self, at: u64) -> u64 {
+        let rest = self.cursor.rest(at);
+        let skip = rest.iter().take_while(|b| is_blank(**b) && **b != b'\n').count();
+        let lf = u64::from(rest.get(skip) == Some(&b'\n'));
+        at.saturating_add(skip as u64).saturating_add(lf)
+    }
+
+    /// End of the line that `at` lies in; looked for once a line.
+    fn line_end(&mut self, at: u64) -> u64 {
+        if at >= self.line_end {
+            let rest = self.cursor.rest(at);
+            let len = memchr(b'\n', rest).map_or(rest.len(), |lf| lf.saturating_add(1));
+            self.line_end = at.saturating_add(len as u64);
+        }
+        self.line_end
+    }
+
+    /// The entry that starts at `start` with its quote.
+    fn entry(&mut self, start: u64) -> Option<Entry<'a>> {
+        let line_end = self.line_end(start);
+        let limit = if start < self.line_doubt { self.next_start(start.saturating_add(1), line_end) } else { line_end };
+        if let Some(entry) = self.entry_within(start, limit) {
+            return Some(entry);
+        }
+        if start >= self.line_doubt {
+            self.line_doubt = line_end;
+            let limit = self.next_start(start.saturating_add(1), line_end);
+            if let Some(entry) = self.entry_within(start, limit) {
+                return Some(entry);
+            }
+        }
+        self.entry_of_lines(start, line_end)
+    }
+
+    /// An entry over several lines, if its first line ends as such a layout has it.
+    fn entry_of_lines(&mut self, start: u64, line_end: u64) -> Option<Entry<'a>> {
+        let line = self.bytes(start, line_end).trim_ascii_end();
+        if start < self.entry_doubt || !matches!(line.last(), Some(b'{' | b'[' | b',' | b':')) {
+            return None;
+        }
+        let limit = start.saturating_add(ENTRY_LEN).min(self.cursor.len());
+        let end = self.entry_within(start, limit).map_or(limit, |entry| entry.value_span.end);
+        let found = self.entry_within(start, self.next_start(start.saturating_add(1), end));
+        if found.is_none() {
+            self.entry_doubt = limit;
+        }
+        found
+    }
+
+    fn entry_within(&self, start: u64, limit: u64) -> Option<Entry<'a>> {
+        let bytes = self.bytes(start, limit);
+        let (key, name_len, used) = json::entry_name(bytes)?;
+        let object = bytes.get(used..).filter(|object| object.starts_with(b"{"))?;
+        let object = object.get(..json::nested_len(object)?).filter(|object| is_mailbox(object))?;
+        let value_span = Span::at(start.saturating_add(used as u64), object.len() as u64);
+        Some(Entry { key, key_span: Span::at(start, name_len as u64), object, value_span })
+    }
+
+    /// Where something that looks like an entry starts, at or behind `from` and in front of `end`; `end` if nothing does.
+    fn next_start(&self, from: u64, end: u64) -> u64 {
+        let bytes = self.bytes(from, end);
+        let marks = memmem::find_iter(bytes, b"\": {\"name\":").filter_map(|mark| {
+            let quote = memchr::memrchr(b'"', bytes.get(..mark)?)?;
+            let name = bytes.get(quote.checked_add(1)?..mark)?;
+            (name != b"acl" && !name.is_empty()).then_some(quote)
+        });
+        marks.into_iter().next().map_or(end, |quote| from.saturating_add(quote as u64))
+    }
+
+    /// Ends an item at `end`.
+    fn finish(&mut self, end: u64, what: What<'a>, fault: Option<Fault>) -> Item<'a> {
+        let span = Span::new(self.at, end.min(self.cursor.len()));
+        let number = self.number;
+        let lines = memchr_iter(b'\n', self.bytes(span.start, span.end)).count();
+        self.number = self.number.saturating_add(lines as u64);
+        self.at = span.end;
+        Item { span, number, what, fault }
+    }
+
+    fn record(&mut self, entry: Entry<'a>) -> Item<'a> {
+        let missing = self.comma == Comma::Missing;
+        let mut fault = missing.then(|| Fault::new(&rules::JSON_COMMA, "no comma stands in front of the entry"));
+        let behind = self.behind_blanks(entry.value_span.end);
+        let (comma, mut end) = match self.cursor.u8(behind) {
+            Some(b',') => (Comma::There, behind.saturating_add(1)),
+            _ => (Comma::Missing, entry.value_span.end),
+        };
+        self.comma = comma;
+        end = self.behind_line_blanks(end);
+        if self.bytes(end.saturating_sub(2), end) == b"\r\n" {
+            fault = fault.or(Some(Fault::new(&rules::CARRIAGE_RETURN, "a CR at the line's end")));
+        }
+        if self.place == Place::Front {
+            self.place = Place::Inside;
+            fault = Some(Fault::new(&rules::JSON_GARBAGE, "no bracket opens the dump in front of it"));
+        }
+        let Entry { key, key_span, object, value_span } = entry;
+        self.finish(end, What::Record { key, value: Cow::Borrowed(object), key_span, value_span }, fault)
+    }
+
+    fn open(&mut self, first: u64) -> Item<'a> {
+        let again = self.place == Place::Behind;
+        let fault = again.then(|| Fault::new(&rules::JSON_GARBAGE, "a second dump begins behind the first"));
+        (self.place, self.comma) = (Place::Inside, Comma::Open);
+        let end = self.behind_line_blanks(first.saturating_add(1));
+        self.finish(end, What::Markup("opening bracket"), fault)
+    }
+
+    fn close(&mut self, first: u64) -> Item<'a> {
+        let empty = Fault::new(&rules::JSON_EMPTY, "an entry is empty in front of the closing bracket");
+        let fault = (self.comma == Comma::There).then_some(empty);
+        self.place = Place::Behind;
+        let end = self.behind_line_blanks(first.saturating_add(1));
+        self.finish(end, What::Markup("closing bracket"), fault)
+    }
+
+    /// Bytes that are no entry, up to the line's end or to what looks like one.
+    fn garbage(&mut self, first: u64) -> Item<'a> {
+        let line_end = self.line_end(first);
+        let end = self.next_start(first.saturating_add(1), line_end);
+        let bytes = self.bytes(self.at, end);
+        let cut = end >= self.cursor.len() && !bytes.ends_with(b"\n");
+        self.comma = Comma::Open;
+        let (kind, fault) = match () {
+            () if bytes.iter().all(|b| *b == 0 || is_blank(*b)) => (Kind::Zeros, Fault::new(&rules::NUL, "NUL bytes")),
+            () if bytes.contains(&0) => (Kind::Gap, Fault::new(&rules::NUL, "NUL bytes")),
+            () if cut && self.place != Place::Behind => {
+                (Kind::Torn, Fault::new(&rules::JSON_CUT, "the file ends within an entry"))
+            }
+            () => (Kind::Gap, Fault::new(&rules::JSON_GARBAGE, "bytes that are no entry")),
+        };
+        if fault.rule == &rules::JSON_CUT {
+            self.place = Place::Behind;
+        }
+        self.finish(end, What::Broken(kind), Some(fault))
+    }
+
+    /// The end of the file: something is missing unless the closing bracket was there.
+    fn end(&mut self) -> Option<Item<'a>> {
+        let before = std::mem::replace(&mut self.place, Place::Done);
+        if matches!(before, Place::Behind | Place::Done) {
+            return None;
+        }
+        let fault = Fault::new(&rules::JSON_CUT, "no bracket closes the dump");
+        Some(self.finish(self.cursor.len(), What::Broken(Kind::Torn), Some(fault)))
+    }
+}
+
+impl<'a> Iterator for Scan<'a> {
+    type Item = Item<'a>;
+
+    fn next(&mut self) -> Option<Item<'a>> {
+        if self.at >= self.cursor.len() {
+            return self.end();
+        }
+        let first = self.behind_blanks(self.at);
+        match self.cursor.u8(first) {
+            None => Some(self.finish(first, What::Markup("blanks"), None)),
+            Some(b'{') if self.place != Place::Inside => Some(self.open(first)),
+            Some(b'}') if self.place == Place::Inside => Some(self.close(first)),
+            Some(b',') if self.place == Place::Inside => {
+                self.comma = Comma::There;
+                let end = self.behind_line_blanks(first.saturating_add(1));
+                let fault = Fault::new(&rules::JSON_EMPTY, "an entry is empty");
+                Some(self.finish(end, What::Broken(Kind::Gap), Some(fault)))
+            }
+            Some(b'"') => match self.entry(first) {
+                Some(entry) => Some(self.record(entry)),
+                None => Some(self.garbage(first)),
+            },
+            Some(_) => Some(self.garbage(first)),
+        }
+    }
+}

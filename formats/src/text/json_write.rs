@@ -1,0 +1,209 @@
+//! Writes the JSON dump of `ctl_mboxlist -d` of 3.6 and later, byte for byte as Cyrus lays it out.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+/// The members of a mailbox to be written. What is `None` is left out, as Cyrus does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PlainEntry<'a> {
+    /// Internal name.
+    pub name: &'a [u8],
+    /// Time of the last change, seconds since 1970.
+    pub mtime: u64,
+    /// The mailbox's UIDVALIDITY.
+    pub uidvalidity: u64,
+    /// Modseq of the folder's creation.
+    pub createdmodseq: u64,
+    /// Modseq of the folder's last change.
+    pub foldermodseq: u64,
+    /// Type letters.
+    pub mbtype: &'a [u8],
+    /// The partition.
+    pub partition: Option<&'a [u8]>,
+    /// The server.
+    pub server: Option<&'a [u8]>,
+    /// Pairs of identifier and rights; of one identifier the last counts, in the place of the first.
+    pub acl: &'a [(&'a [u8], &'a [u8])],
+    /// The mailbox's unique id.
+    pub uniqueid: Option<&'a [u8]>,
+    /// Special use.
+    pub legacy_specialuse: Option<&'a [u8]>,
+    /// JMAP id; for 3.13 and later.
+    pub jmap_id: Option<&'a [u8]>,
+    /// Former names, newest first.
+    pub name_history: &'a [PlainHistory<'a>],
+}
+
+/// A former name to be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PlainHistory<'a> {
+    /// Internal name.
+    pub name: &'a [u8],
+    /// Time of the change, seconds since 1970.
+    pub mtime: u64,
+    /// UIDVALIDITY at that time.
+    pub uidvalidity: u64,
+    /// Modseq of the folder's creation.
+    pub createdmodseq: u64,
+    /// Modseq of the folder's last change then.
+    pub foldermodseq: u64,
+    /// Type letters at that time.
+    pub mbtype: &'a [u8],
+    /// The partition at that time.
+    pub partition: Option<&'a [u8]>,
+}
+
+/// Why an entry can't be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The system refuses.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// JSON holds Unicode only; Cyrus leaves such a mailbox out of its dumps.
+    #[error("a JSON dump can't hold the {field} of {}: it is not UTF-8", bstr::BStr::new(.name))]
+    NotUtf8 {
+        /// Name of the mailbox.
+        name: Vec<u8>,
+        /// The field.
+        field: &'static str,
+    },
+}
+
+/// Writes `"name": {…}` as `ctl_mboxlist -d` does, without a separator (`imap/ctl_mboxlist.c`, `dump_cb`).
+///
+/// # Errors
+/// See [`WriteError`]; nothing is written unless the system refuses.
+pub fn write_entry(out: &mut dyn Write, entry: &PlainEntry<'_>) -> Result<(), WriteError> {
+    let mut object = Object { text: Vec::new(), mailbox: entry.name };
+    object.string("name", entry.name)?;
+    object.text.extend(b": {");
+    object.member("name", "name", entry.name)?;
+    object.times(entry.mtime, entry.uidvalidity, entry.createdmodseq, entry.foldermodseq);
+    object.next_member("mbtype", Some(entry.mbtype))?;
+    object.next_member("partition", entry.partition)?;
+    object.next_member("server", entry.server)?;
+    object.acl(entry.acl)?;
+    object.next_member("uniqueid", entry.uniqueid)?;
+    object.next_member("legacy_specialuse", entry.legacy_specialuse)?;
+    object.next_member("jmapId", entry.jmap_id)?;
+    object.history(entry.name_history)?;
+    object.text.push(b'}');
+    Ok(out.write_all(&object.text)?)
+}
+
+struct Object<'a> {
+    text: Vec<u8>,
+    mailbox: &'a [u8],
+}
+
+impl Object<'_> {
+    fn string(&mut self, field: &'static str, value: &[u8]) -> Result<(), WriteError> {
+        let refused = || WriteError::NotUtf8 { name: self.mailbox.to_vec(), field };
+        let value = std::str::from_utf8(value).map_err(|_| refused())?;
+        self.text.push(b'"');
+        for character in value.chars() {
+            match character {
+                '"' => self.text.extend(b"\\\""),
+                '\\' => self.text.extend(b"\\\\"),
+                '\u{8}' => self.text.extend(b"\\b"),
+                '\u{c}' => self.text.extend(b"\\f"),
+                '\n' => self.text.extend(b"\\n"),
+                '\r' => self.text.extend(b"\\r"),
+                '\t' => self.text.extend(b"\\t"),
+                '\0'..='\u{1f}' => self.text.extend(format!("\\u{:04X}", u32::from(character)).as_bytes()),
+                _ => self.text.extend(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            }
+        }
+        self.text.push(b'"');
+        Ok(())
+    }
+
+    fn member(&mut self, name: &'static str, field: &'static str, value: &[u8]) -> Result<(), WriteError> {
+        self.text.extend(format!("\"{name}\": ").as_bytes());
+        self.string(field, value)
+    }
+
+    fn next_member(&mut self, name: &'static str, value: Option<&[u8]>) -> Result<(), WriteError> {
+        let Some(value) = value else { return Ok(()) };
+        self.text.extend(b", ");
+        self.member(name, name, value)
+    }
+
+    fn times(&mut self, mtime: u64, uidvalidity: u64, createdmodseq: u64, foldermodseq: u64) {
+        let named = [("mtime", mtime), ("uidvalidity", uidvalidity), ("createdmodseq", createdmodseq)];
+        for (name, number) in named.into_iter().chain([("foldermodseq", foldermodseq)]) {
+            self.text.extend(format!(", \"{name}\": \"{number}\"").as_bytes());
+        }
+    }
+
+    fn acl(&mut self, acl: &[(&[u8], &[u8])]) -> Result<(), WriteError> {
+        self.text.extend(b", \"acl\": {");
+        let mut last: BTreeMap<&[u8], &[u8]> = acl.iter().copied().collect();
+        let mut comma = false;
+        for (identifier, _) in acl {
+            let Some(rights) = last.remove(identifier) else { continue };
+            self.text.extend(if comma { &b", "[..] } else { b"" });
+            self.string("ACL", identifier)?;
+            self.text.extend(b": ");
+            self.string("ACL", rights)?;
+            comma = true;
+        }
+        self.text.push(b'}');
+        Ok(())
+    }
+
+    fn history(&mut self, history: &[PlainHistory<'_>]) -> Result<(), WriteError> {
+        self.text.extend(b", \"name_history\": [");
+        for (at, former) in history.iter().enumerate() {
+            self.text.extend(if at > 0 { &b", {"[..] } else { b"{" });
+            self.member("name", "former name", former.name)?;
+            self.times(former.mtime, former.uidvalidity, former.createdmodseq, former.foldermodseq);
+            self.next_member("mbtype", Some(former.mbtype))?;
+            self.next_member("partition", former.partition)?;
+            self.text.push(b'}');
+        }
+        self.text.push(b']');
+        Ok(())
+    }
+}
+
+/// Writes a whole dump: the brackets, and the commas between entries.
+pub struct Writer<W: Write> {
+    out: W,
+    any: bool,
+}
+
+impl<W: Write> Writer<W> {
+    /// Begins a dump on `out`, which should be buffered.
+    ///
+    /// # Errors
+    /// What the system says to the write.
+    pub fn new(mut out: W) -> io::Result<Self> {
+        out.write_all(b"{\n")?;
+        Ok(Writer { out, any: false })
+    }
+
+    /// Writes an entry.
+    ///
+    /// # Errors
+    /// See [`write_entry`].
+    pub fn push(&mut self, entry: &PlainEntry<'_>) -> Result<(), WriteError> {
+        let mut text = Vec::new();
+        write_entry(&mut text, entry)?;
+        if self.any {
+            self.out.write_all(b",\n")?;
+        }
+        self.any = true;
+        Ok(self.out.write_all(&text)?)
+    }
+
+    /// Ends the dump and gives the output back.
+    ///
+    /// # Errors
+    /// What the system says to the write.
+    pub fn finish(mut self) -> io::Result<W> {
+        self.out.write_all(b"\n}\n")?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+}

@@ -1,0 +1,104 @@
+//! Writes a database file: whole, read back and compared before it gets its name.
+
+use std::fs::{File, Metadata};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::safe_file::{SafeFile, SafeFileError};
+use crate::failure::Failure;
+use crate::formats::container::{self, Depth, Format, KeyOrder, WriteOptions, Written, flat};
+use crate::formats::finding::Severity;
+use crate::formats::image::Image;
+use crate::input::usual_order;
+use crate::ops::reading::parts;
+use crate::ops::tally::Tally;
+
+/// Where a database goes.
+#[derive(Clone, Copy)]
+pub struct Target<'t> {
+    /// The file to write.
+    pub path: &'t Path,
+    /// Whether a file of that name may be replaced.
+    pub overwrite: bool,
+    /// The file whose permissions and owner it takes.
+    pub like: Option<&'t Metadata>,
+}
+
+/// The order that Cyrus 3.6 and later reads files of a format in, on most hosts.
+pub fn target_order(format: Format, wanted: Option<KeyOrder>) -> KeyOrder {
+    match format {
+        Format::Flat => KeyOrder::Mbox,
+        other => wanted.unwrap_or(usual_order(other)),
+    }
+}
+
+/// The options for a file of `records` written now.
+///
+/// A skiplist header gives the time as its last recovery; `SOURCE_DATE_EPOCH` in the environment sets it, for files
+/// that must come out the same again.
+pub fn options<'r>(order: KeyOrder, records: impl IntoIterator<Item = (&'r [u8], &'r [u8])>) -> WriteOptions {
+    let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let time = u32::try_from(given.unwrap_or_else(now)).unwrap_or(u32::MAX);
+    WriteOptions { order, time, style: flat_style(records) }
+}
+
+/// Text values of 2.4 and older hold TABs, which those releases read only raw and later ones read both ways; so they
+/// are written raw, unless some byte can't be.
+fn flat_style<'r>(records: impl IntoIterator<Item = (&'r [u8], &'r [u8])>) -> flat::Style {
+    let mut tabs = false;
+    for (key, value) in records {
+        if key.iter().chain(value).any(|byte| matches!(byte, 0 | b'\r' | b'\n' | 0xFF)) {
+            return flat::Style::Escaped;
+        }
+        tabs |= value.contains(&b'\t');
+    }
+    if tabs { flat::Style::Raw } else { flat::Style::Escaped }
+}
+
+/// Writes `records`, which stand in the order of `options`, as a new file.
+///
+/// # Errors
+/// When the format can't hold a record, when a system call fails, or when what is read back is not what was written. The
+/// target is then as it was.
+pub fn write<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+    target: Target<'_>,
+    format: Format,
+    records: impl IntoIterator<Item = (K, V)>,
+    options: &WriteOptions,
+) -> Result<Written, Failure> {
+    let safe = SafeFile::create(target.path, target.overwrite)?;
+    if let Some(source) = target.like {
+        safe.take_after(source)?;
+    }
+    let mut tally = Tally::default();
+    let counted = records.into_iter().inspect(|(key, value)| tally.add(key.as_ref(), value.as_ref()));
+    let next = "nothing was written: try another format with --to";
+    let written = container::write(&mut safe.file(), format, counted, options)
+        .map_err(|error| Failure::file(target.path, error, next))?;
+    safe.finish(|file| read_back(file, format, options.order, tally)).map_err(|error: SafeFileError| error)?;
+    Ok(written)
+}
+
+/// Reads a written file as if it came from somewhere else.
+fn read_back(file: &File, format: Format, order: KeyOrder, expected: Tally) -> Result<(), String> {
+    let image = Image::open(file).map_err(|error| error.to_string())?;
+    if image.is_empty() && format == Format::Flat && expected.records == 0 {
+        return Ok(());
+    }
+    let database = container::open(&image, format).map_err(|error| error.to_string())?;
+    let mut wrong = None;
+    database.verify(Depth::Structure, &mut |finding| {
+        if finding.severity() > Severity::Note && wrong.is_none() {
+            wrong = Some(format!("{}: {}", finding.rule.code, finding.message));
+        }
+    });
+    if let Some(wrong) = wrong {
+        return Err(wrong);
+    }
+    let found = Tally::of(&*database.view(order, parts(image.len() as u64)));
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!("{} records were written, and {} other ones read back", expected.records, found.records))
+}
