@@ -158,7 +158,9 @@ impl<'w, 'a> Walk<'w, 'a> {
         let why = match answer {
             Ok(next) if self.skips(next.as_ref()) => Why::Skips,
             Ok(next) => {
-                next.iter().for_each(|next| drop(self.visited.insert(next.head.offset)));
+                if let Some(next) = &next {
+                    self.visited.insert(next.head.offset);
+                }
                 return next;
             }
             Err(why) => why,
