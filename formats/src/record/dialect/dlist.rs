@@ -193,7 +193,10 @@ fn keep_unknown<'a>(
     raw: &'a [u8],
     faults: &mut Vec<Fault>,
 ) {
-    if field != FieldKey::Unknown {
+    if field == FieldKey::Unknown {
+        let shown = raw.get(..raw.len().min(60)).unwrap_or_default();
+        push(faults, &rules::FIELD_UNKNOWN, format!("field {:?} is passed over by Cyrus", shown.as_bstr()));
+    } else {
         let message = format!("field {} has the shape of another kind of value", field.letter() as char);
         push(faults, &rules::FIELD_SHAPE, message);
     }

@@ -30,13 +30,6 @@ pub enum Spelling {
     List,
 }
 
-impl Spelling {
-    /// Whether it gives the length in front of the bytes.
-    pub(crate) fn is_literal(self) -> bool {
-        matches!(self, Spelling::Literal | Spelling::LiteralPlus)
-    }
-}
-
 /// One item of a dlist.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Item<'a> {
