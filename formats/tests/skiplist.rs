@@ -354,6 +354,32 @@ fn every_door_withstands_every_damage() {
     }
 }
 
+/// A length that changed so that one record takes in those behind it, down to the pointers of the last, and ends well.
+#[test]
+fn records_inside_others_are_read_as_records() {
+    let sound = sample::Sample::packed();
+    let [b, d, f] = ["b", "d", "f"].map(|key| sound.find(sample::INORDER, key));
+    for last in [d, f] {
+        let mut swallowing = sound.clone();
+        swallowing.set(b + 12, (sound.pointer(last, 0) - (b + 16)) as u32);
+        let found = findings(&swallowing.bytes);
+        assert!(found.iter().any(|f| f.rule.name == "record-length" && f.span.start == b as u64), "{found:?}");
+        let kept = kept(&Db::new(&swallowing.bytes));
+        let keys: Vec<&[u8]> = kept.keys().map(Vec::as_slice).collect();
+        assert_eq!(keys, [b"a", b"c", b"d", b"e", b"f"]);
+    }
+}
+
+/// The order of the keys is still known where the list breaks off at its first pointer.
+#[test]
+fn a_broken_list_still_tells_its_order() {
+    let path = common::corpus().join("cyrus-3.4.9/mboxsort/all.skiplist.db");
+    let mut bytes = fs::read(path).unwrap();
+    assert_eq!(order(&Db::new(&bytes)), KeyOrder::Mbox);
+    bytes[60..140].fill(0x7C);
+    assert_eq!(order(&Db::new(&bytes)), KeyOrder::Mbox);
+}
+
 fn written(records: &State, order: KeyOrder) -> Vec<u8> {
     let mut sorted: Vec<_> = records.iter().collect();
     sorted.sort_by(|a, b| order.compare(a.0, b.0));

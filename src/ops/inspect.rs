@@ -46,9 +46,10 @@ pub fn inspect<'a>(
     let mut verified = verify(source, database, scope, watch)?;
     let survey = verified.survey.get_or_insert_with(|| Survey::new(Style::NEW));
     let format = database.format();
-    // What tells a dump's era is its grammar, and the format's own facts say that; its keys and fields are the grammar's.
-    let era = if matches!(format, Format::Json | Format::Text) { None } else { era::guess(survey) };
-    let hazards = if format == Format::Text { Vec::new() } else { role::hazards(survey, era.as_ref()) };
+    // A dump's keys and fields are its grammar's, which the format's own facts tell; they say nothing of a database.
+    let is_dump = survey.style.dump.is_some();
+    let era = era::guess(survey).filter(|_| !is_dump);
+    let hazards = if is_dump { Vec::new() } else { role::hazards(survey, era.as_ref()) };
     let role = role::guess(survey);
     Ok(Inspection {
         format,

@@ -95,4 +95,6 @@ crate::rules! {
     RUNQ_EXTRA = "REC-45", "uniqueid-index-extra", Warning, "remove all `$RUNQ` keys: Cyrus 3.4 builds the index again";
     /// A record under a JMAP id is of a mailbox that has this JMAP id.
     JMAP_ORPHAN = "REC-46", "jmap-record-orphan", Note, "nothing to do: the next change of a mailbox of that user rewrites it";
+    /// All fields are known.
+    FIELD_UNKNOWN = "REC-47", "field-unknown", Note, "nothing to do if a newer Cyrus wrote it; otherwise look at the record";
 }

@@ -5,6 +5,7 @@ use super::check::Context;
 use super::counts::Counts;
 use super::decode::{Decoded, Style};
 use super::dialect::Spelling;
+use super::dialect::item::is_atom;
 use super::entry::{Entry, Family, FieldKey};
 use super::era::{SIGNS, Sign};
 use super::key::{Key, KeyFamily, KeyStyle};
@@ -119,13 +120,11 @@ impl Survey {
 
     #[inline]
     fn push_indexed(&mut self, entry: &Entry<'_>) {
-        if entry.name.as_bytes().contains(&0x1F) {
+        let name = entry.name.as_bytes();
+        if name.contains(&0x1F) {
             match entry.layout.find(FieldKey::Name) {
-                Some(Spelling::Quoted)
-                    if !entry.name.as_bytes().contains(&0x1D) && !entry.name.as_bytes().contains(&b' ') =>
-                {
-                    self.mark(Sign::QuotedSeparator);
-                }
+                // In quotes for nothing but its separators.
+                Some(Spelling::Quoted) if is_atom(name, false) => self.mark(Sign::QuotedSeparator),
                 Some(Spelling::Atom) => self.mark(Sign::BareSeparator),
                 _ => {}
             }

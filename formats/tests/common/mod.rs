@@ -32,6 +32,41 @@ pub fn files(folder: &str, wanted: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
     found
 }
 
+/// Records of a `show` file: key TAB value LF; a value that ends in a literal's head goes on in the next line.
+pub fn shown_records(path: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut open = false;
+    let show = fs::read(path).expect("a show file");
+    for line in show.strip_suffix(b"\n").unwrap_or(&show).split(|&byte| byte == b'\n') {
+        if open && let Some((_, value)) = records.last_mut() {
+            value.push(b'\n');
+            value.extend_from_slice(line);
+        } else {
+            let tab = line.iter().position(|&byte| byte == b'\t').expect("a TAB");
+            records.push((line[..tab].to_vec(), line[tab + 1..].to_vec()));
+        }
+        open = line.ends_with(b"}\r");
+    }
+    records
+}
+
+/// The `show` files of undamaged databases that `show` could read. A Berkeley file in mbox order sends it round in circles:
+/// not those.
+pub fn sound_shows() -> Vec<PathBuf> {
+    files("", |path| {
+        let name = path.to_string_lossy();
+        let usable = !name.contains("/damaged/") && !name.contains("mboxsort.btree");
+        name.ends_with(".show.txt") && usable && fs::metadata(path).expect("a corpus file").len() > 0
+    })
+}
+
+/// The release that a corpus file was made by: `3.6.1`.
+pub fn release_of(path: &Path) -> String {
+    let path = path.strip_prefix(corpus()).expect("a corpus file");
+    let folder = path.iter().next().and_then(|folder| folder.to_str()).expect("a release");
+    folder.trim_start_matches("cyrus-").to_string()
+}
+
 /// A genuine file and the format it is in.
 pub struct Genuine {
     /// Path below the corpus folder.

@@ -11,6 +11,8 @@ use crate::image::{Cursor, Span};
 pub struct Survey {
     /// Offsets of the `+` and `-` records whose contents can be believed.
     pub starts: Bits,
+    /// Those of them whose crc_head is wrong, in file order: their pointers can't be believed.
+    pub worn: Vec<u64>,
     /// Ranges whose contents are lost, in file order, wherever in the file.
     pub lost: Vec<Span>,
     /// How far the file is committed for sure, in bytes.
@@ -21,6 +23,8 @@ pub struct Survey {
     pub committed: u64,
     /// The farthest offset that a proven pointer leads to.
     farthest: u64,
+    /// Where the first bytes stand that are no item at all.
+    first_gap: Option<u64>,
     /// End of the last COMMIT whose crc_head is wrong.
     worn_commit_end: u64,
     /// End of the last lost range within the committed part.
@@ -45,7 +49,7 @@ pub fn believed_header(cursor: Cursor<'_>) -> Option<Header> {
 /// A COMMIT that names a place its transaction can have started at.
 fn plausible_commit(cursor: Cursor<'_>, head: &Head) -> bool {
     let start = head.word(cursor);
-    head.kind == Type::Commit && start >= FIRST_OFFSET && start <= head.offset && start % ALIGN == 0
+    head.kind == Type::Commit && start >= FIRST_OFFSET && start <= head.offset && start.is_multiple_of(ALIGN)
 }
 
 /// The file, committed as far as can be known without reading all of it: what the header says, else the end of the last
@@ -72,12 +76,14 @@ impl Survey {
         let starts = Bits::new(cursor.len());
         let mut survey = Survey {
             starts,
+            worn: Vec::new(),
             lost: Vec::new(),
             proven: FIRST_OFFSET,
             limit: 0,
             committed: 0,
             farthest: 0,
             last_loss: 0,
+            first_gap: None,
             worn_commit_end: 0,
             header,
             displaced: false,
@@ -89,10 +95,15 @@ impl Survey {
                 survey.size_is_possible &= !contradicts(&item, header.current_size);
             }
             survey.take(&item);
+            if matches!(item.what, What::Worn(head) if head.kind == Type::Commit) {
+                survey.worn_commit_end = item.span.end;
+            }
             // A tail of other origin says nothing of a whole file; behind a loss it may be a part that moved up.
-            let in_tail = header.is_some_and(|header| item.span.start >= header.current_size);
-            if let Some(head) = item.proven().filter(|_| !in_tail || !survey.lost.is_empty()) {
-                survey.chain(cursor, &mut last_commit_end, &head);
+            let size = header.map_or(u64::MAX, |header| header.current_size);
+            let beside_a_gap = survey.first_gap.is_some_and(|gap| gap < size);
+            if let Some(head) = item.proven() {
+                let fits = survey.chain(cursor, &mut last_commit_end, &head);
+                survey.displaced |= !fits && (item.span.start < size || beside_a_gap);
             }
         }
         survey.settle(cursor, last_commit_end);
@@ -100,10 +111,9 @@ impl Survey {
     }
 
     fn take(&mut self, item: &Item) {
-        if matches!(item.what, What::Worn(head) if head.kind == Type::Commit) {
-            self.worn_commit_end = item.span.end;
-        }
         if item.is_lost() {
+            let gap = item.head().is_none().then_some(item.span.start);
+            self.first_gap = self.first_gap.or(gap);
             match self.lost.last_mut().filter(|last| last.end == item.span.start) {
                 Some(last) => last.end = item.span.end,
                 None => self.lost.push(item.span),
@@ -112,26 +122,34 @@ impl Survey {
             && matches!(head.kind, Type::Record | Type::Delete)
         {
             self.starts.insert(head.offset);
+            if matches!(item.what, What::Worn(_)) {
+                self.worn.push(head.offset);
+            }
         }
     }
 
-    /// Sees whether a COMMIT follows the one in front of it, and a DELETE what it names.
-    fn chain(&mut self, cursor: Cursor<'_>, last_commit_end: &mut u64, head: &Head) {
+    /// Whether the record at `offset`, one of `starts`, has a wrong crc_head.
+    pub fn is_worn(&self, offset: u64) -> bool {
+        self.worn.binary_search(&offset).is_ok()
+    }
+
+    /// Whether a COMMIT follows the one in front of it, and a DELETE what it names.
+    fn chain(&mut self, cursor: Cursor<'_>, last_commit_end: &mut u64, head: &Head) -> bool {
         match head.kind {
-            Type::Delete => self.displaced |= head.word(cursor) >= head.offset,
+            Type::Delete => head.word(cursor) < head.offset,
             Type::Commit if plausible_commit(cursor, head) => {
                 let (start, expected) = (head.word(cursor), (*last_commit_end).max(FIRST_OFFSET));
                 let commit_before = Span::new(start.saturating_sub(MARK_LEN), start);
-                let explained = start == expected || start > expected && self.is_lost(commit_before);
-                self.displaced |= !explained;
+                let lost = self.worn_commit_end == start || self.is_lost(commit_before);
                 *last_commit_end = head.end;
+                start == expected || start > expected && lost
             }
-            Type::Commit => self.displaced = true,
-            Type::Record | Type::Dummy if self.header.is_none() => {
+            Type::Commit => false,
+            Type::Record | Type::Dummy => {
                 let farthest = (0..=head.level).map(|index| head.pointer(cursor, index)).max();
                 self.farthest = self.farthest.max(farthest.unwrap_or_default());
+                true
             }
-            Type::Record | Type::Dummy => {}
         }
     }
 
@@ -150,7 +168,7 @@ impl Survey {
             self.limit = self.proven;
             // Cyrus sets DIRTY before it lets a file grow: this one grew by other hands, perhaps where it is damaged.
             let grown = len > header.current_size && header.flags == 0;
-            self.displaced |= grown && self.lost.first().is_some_and(|lost| lost.start < self.limit);
+            self.displaced |= grown && self.first_gap.is_some_and(|gap| gap < self.limit);
         } else {
             self.proven = last_commit_end.max(FIRST_OFFSET.min(len));
             let may_hide_a_commit = |lost: &&Span| lost.len() >= MARK_LEN || lost.end == len;

@@ -39,9 +39,12 @@ pub(crate) fn decode<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Ve
         count += usize::from(store(entry, field, item, faults).is_ok());
         rest = after;
     }
+    if count == 0 {
+        return false;
+    }
     let message = format!("Cyrus can't read the record and does not see the mailbox: {end}; {count} fields read");
     push(faults, &rules::TOLERATED, message);
-    count > 0
+    true
 }
 
 /// The entry as its key alone makes it.

@@ -324,6 +324,11 @@ impl<'a> Look<'_, 'a> {
                 }
             }
             What::Record(head) => self.contents(&head, sink),
+            What::Worn(head) if head.kind == Type::Delete => {
+                let message = "the crc of the head of a DELETE is wrong: what it removed can't be told";
+                let (stored, computed) = head.head_sums(self.cursor()).unwrap_or_default();
+                sink(Finding::new(&rules::DELETE_NEXT, head.span(), message).values(hex(computed), hex(stored)));
+            }
             What::Worn(head) => {
                 let dead = self.is_dead(live, &head, false);
                 let rule: &'static Rule = if dead { &rules::DEAD_HEAD } else { &rules::LIVE_HEAD };
