@@ -85,8 +85,12 @@ fn show_with_a_prefix_is_the_lines_that_start_with_it() {
         let path = corpus().join(format!("cyrus-3.6.1/murder-{format}/be1.{format}.db"));
         let all = fs::read(path.with_extension("show.txt")).expect("read");
         for prefix in ["N", "Nuser\x1fanna", "I", "Z"] {
-            let expected: Vec<u8> =
-                all.lines_with_terminator().filter(|line| line.starts_with(prefix.as_bytes())).flatten().copied().collect();
+            let expected: Vec<u8> = all
+                .lines_with_terminator()
+                .filter(|line| line.starts_with(prefix.as_bytes()))
+                .flatten()
+                .copied()
+                .collect();
             let (status, ours, _) = run(&["show", text(&path), prefix]);
             assert_eq!((status, ours.as_bstr()), (0, expected.as_bstr()), "{path:?} {prefix:?}");
         }
@@ -121,7 +125,8 @@ fn show_of_a_damaged_file_is_all_that_can_be_carved() {
 /// Damage that costs no record costs no line.
 #[test]
 fn damage_behind_the_last_record_costs_nothing() {
-    let harmless = ["garbage-tail", "zero-tail", "header-crc", "header-dirty", "header-count", "bad-magic", "header-version"];
+    let harmless =
+        ["garbage-tail", "zero-tail", "header-crc", "header-dirty", "header-count", "bad-magic", "header-version"];
     let cases = damaged().into_iter().filter(|(path, _)| harmless.iter().any(|name| text(path).contains(name)));
     let seen = cases.map(|(path, _)| {
         let folder = path.parent().expect("a folder");
@@ -348,7 +353,8 @@ fn verify_has_a_line_a_finding_and_a_verdict_a_file() {
         for (line, finding) in lines.into_iter().zip(findings) {
             let start = finding["span"]["start"].as_u64().expect("an offset");
             let end = finding["span"]["end"].as_u64().expect("an offset");
-            let (severity, code) = (finding["severity"].as_str().expect("text"), finding["code"].as_str().expect("text"));
+            let (severity, code) =
+                (finding["severity"].as_str().expect("text"), finding["code"].as_str().expect("text"));
             let head = format!("{}:0x{start:X}-0x{end:X}: {severity} {code}: ", path.display());
             assert!(line.starts_with(&head) && line.len() > head.len(), "{line}");
             for member in ["name", "message", "advice"] {
@@ -497,7 +503,8 @@ fn every_json_line_keeps_the_conventions() {
         }
     }
     let (_, out, _) = run(&["list", "--json", text(&path)]);
-    let strange = objects(&out).into_iter().find(|object| object.contains_key("raw")).expect("a name that is not UTF-8");
+    let strange =
+        objects(&out).into_iter().find(|object| object.contains_key("raw")).expect("a name that is not UTF-8");
     assert_eq!(bytes(&strange, "name").as_bstr(), b"user.d\xe9j\xe0".as_bstr());
     assert_eq!(strange["name"], "user.d\u{e9}j\u{e0}");
     assert!(out.contains_str("user.d\\u00e9j\\u00e0"));
