@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn text(part: usize) -> String {
-        format!("part {part}\n").repeat(if part % 3 == 0 { 300_000 } else { part })
+        format!("part {part}\n").repeat(if part.is_multiple_of(3) { 300_000 } else { part })
     }
 
     fn make(part: usize, chunks: &mut Chunks<'_>) {
