@@ -41,17 +41,17 @@ fn genuine_files_hold_what_the_targets_ask() {
         let name = path.to_string_lossy();
         !name.contains("regressions") && name.ends_with(".db") && fs::metadata(path).is_ok_and(|m| m.len() <= 65_536)
     });
-    databases.par_iter().for_each(|path| {
+    let failures = databases.par_iter().flat_map_iter(|path| {
         let bytes = fs::read(path).expect("a corpus file");
         let format = coroner_formats::container::detect(&bytes).format;
         let format = format.map(|format| format.as_str()).unwrap_or("none");
-        println!("{} ({format})", path.display());
-        for (name, body) in fuzz::TARGETS {
-            if *name == "detect" || name.split('_').next() == Some(format) {
-                body(&bytes);
-            }
-        }
+        let targets =
+            fuzz::TARGETS.iter().filter(|(name, _)| *name == "detect" || name.split('_').next() == Some(format));
+        let failed = targets.filter(|(_, body)| std::panic::catch_unwind(|| body(&bytes)).is_err());
+        failed.map(|(name, _)| format!("{name} {}", path.display())).collect::<Vec<_>>()
     });
+    let failures: Vec<_> = failures.collect();
+    assert!(failures.is_empty(), "{failures:#?}");
 }
 
 /// A target without its libFuzzer program, or a program without its target, would go unfuzzed in silence.

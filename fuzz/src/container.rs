@@ -99,7 +99,8 @@ pub fn verify(bytes: &[u8], format: Format) {
     let all = findings(&*db, Depth::Full);
     assert!(all.len() <= 64 + 4 * bytes.len(), "{} findings in {} bytes", all.len(), bytes.len());
     for finding in &all {
-        assert_inside(finding.span, bytes, finding.rule.code);
+        // What is missing at the end may be named too.
+        assert!(finding.span.start <= finding.span.end && finding.span.start <= bytes.len() as u64, "{finding:?}");
         assert!(!finding.message.is_empty());
     }
     assert_eq!(all, findings(&*open(bytes, format), Depth::Full), "two verifications differ");

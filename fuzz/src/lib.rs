@@ -5,7 +5,7 @@
 
 mod container;
 mod record;
-mod reseal;
+pub mod reseal;
 
 use coroner_formats::container::Format::{Flat, Skiplist, Twoskip};
 

@@ -77,6 +77,7 @@ impl Common {
             order: self.order.map(|name| name.0),
             locking: if self.no_lock { Locking::None } else { Locking::Shared(self.lock_timeout) },
             snapshot: self.snapshot,
+            at: None,
         }
     }
 }
@@ -84,6 +85,14 @@ impl Common {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+/// The option of commands that can look back.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Past {
+    /// Read the database as it was after this transaction (see `coroner log`); 0 is the last checkpoint
+    #[arg(long, value_name = "N")]
+    pub at: Option<u64>,
 }
 
 /// A format by name.

@@ -14,11 +14,11 @@ use coroner::render::json::{self, Object};
 use coroner::render::text::{count, printable};
 use serde_json::Value as Json;
 
-use super::args::Common;
+use super::args::{Common, Past};
 use super::bar::watched;
 use super::out::Out;
 use super::show::say_findings;
-use super::{Done, Outcome, open, say, say_empty};
+use super::{Done, Outcome, open, open_at, say, say_empty};
 
 /// Compare the mailbox entries of two files of any formats and eras, field by field
 ///
@@ -38,16 +38,18 @@ pub struct Args {
     /// Compare every field, mtime too
     #[arg(long)]
     exact: bool,
+    #[command(flatten)]
+    past: Past,
 }
 
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     if args.a == Path::new("-") && args.b == Path::new("-") {
         return Err(Failure::usage("both files are standard input", "name a file for one of them"));
     }
-    let sources = [open(&args.a, common)?, open(&args.b, common)?];
+    let sources = [open_at(&args.a, common, args.past)?, open(&args.b, common)?];
     let databases = sources.each_ref().map(Source::database);
-    let a = side(&sources[0], databases[0].as_deref());
-    let b = side(&sources[1], databases[1].as_deref());
+    let a = side(&sources[0], databases[0].as_deref())?;
+    let b = side(&sources[1], databases[1].as_deref())?;
     for source in &sources {
         source.still()?;
     }
@@ -72,14 +74,14 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
 }
 
 /// The entries of a file, and whether nothing was found wrong with it.
-fn side<'a>(source: &Source, database: Option<&(dyn Database<'a> + 'a)>) -> (Side<'a>, bool) {
+fn side<'a>(source: &Source, database: Option<&(dyn Database<'a> + 'a)>) -> Result<(Side<'a>, bool), Failure> {
     let Some(database) = database else {
         say_empty(source);
-        return (Side::empty(), false);
+        return Ok((Side::empty(), false));
     };
-    let reading = watched("verifying", |_| Reading::new(source, database));
+    let reading = watched("verifying", |_| Reading::new(source, database))?;
     say_findings(&source.name(), &reading.findings);
-    (watched("reading", |watch| Side::new(&reading, watch)), reading.findings.is_clean())
+    Ok((watched("reading", |watch| Side::new(&reading, watch)), reading.findings.is_clean()))
 }
 
 #[derive(Default, PartialEq, Eq)]

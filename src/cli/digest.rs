@@ -6,11 +6,11 @@ use coroner::ops::digest::Digest;
 use coroner::ops::reading::Reading;
 use coroner::render::json::Object;
 
-use super::args::Common;
+use super::args::{Common, Past};
 use super::bar::watched;
 use super::out::Out;
 use super::show::say_findings;
-use super::{Done, Outcome, for_each_file, open, say_empty};
+use super::{Done, Outcome, for_each_file, open_at, say_empty};
 
 /// Print a hash of a file's mailbox entries: equal for two files exactly when `diff --exact` finds nothing
 ///
@@ -26,11 +26,13 @@ pub struct Args {
     /// Mailbox lists in any format, or - for standard input
     #[arg(required = true)]
     file: Vec<PathBuf>,
+    #[command(flatten)]
+    past: Past,
 }
 
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     for_each_file(&args.file, |path| {
-        let source = open(path, common)?;
+        let source = open_at(path, common, args.past)?;
         let mut outcome = Outcome::Findings;
         let digest = match source.database() {
             None => {
@@ -38,7 +40,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
                 Digest::default()
             }
             Some(database) => {
-                let reading = watched("verifying", |_| Reading::new(&source, &*database));
+                let reading = watched("verifying", |_| Reading::new(&source, &*database))?;
                 say_findings(&source.name(), &reading.findings);
                 outcome = Outcome::findings_if(!reading.findings.is_clean());
                 watched("reading", |watch| Digest::of(&reading, watch))

@@ -9,10 +9,10 @@ use coroner::ops::verify::Scope;
 use coroner::render::inspect::{object, page};
 use coroner::render::json::Object;
 
-use super::args::Common;
+use super::args::{Common, Past};
 use super::bar::watched;
 use super::out::Out;
-use super::{Done, EMPTY, Outcome, for_each_file, open};
+use super::{Done, EMPTY, Outcome, for_each_file, open_at};
 
 /// Say what a file is: format, key order, era, likely role, counts, what an upgrade would do, and whether it is sound
 #[derive(clap::Args, Debug)]
@@ -24,11 +24,13 @@ pub struct Args {
     /// Mailbox lists in any format, or - for standard input
     #[arg(required = true)]
     file: Vec<PathBuf>,
+    #[command(flatten)]
+    past: Past,
 }
 
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     for_each_file(&args.file, |path| {
-        let source = open(path, common)?;
+        let source = open_at(path, common, args.past)?;
         let head = Object::schema("inspect").bytes("file", path.as_os_str().as_encoded_bytes());
         let Some(database) = source.database() else {
             match common.json {
@@ -38,7 +40,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
             return Ok(Outcome::Findings);
         };
         let scope = Scope { depth: Depth::Full, role: None, per_rule: KEPT_PER_RULE };
-        let inspection = watched("examining", |watch| inspect(&source, &*database, scope, watch));
+        let inspection = watched("examining", |watch| inspect(&source, &*database, scope, watch))?;
         source.still()?;
         if common.json {
             out.json(&object(head, &source, &inspection))?;

@@ -14,11 +14,11 @@ use coroner::render::entry::{Widths, object};
 use coroner::render::json::{self, Object};
 use coroner::render::text::unprintable;
 
-use super::args::Common;
+use super::args::{Common, Past};
 use super::bar::watched;
 use super::out::Out;
 use super::show::say_findings;
-use super::{Done, Outcome, open, say_empty};
+use super::{Done, Outcome, open_at, say_empty};
 
 /// List mailboxes: name, type, server, partition, uniqueid, ACL; with --json everything their records hold
 ///
@@ -61,6 +61,8 @@ pub struct Args {
     /// Print only how many there are
     #[arg(long)]
     count: bool,
+    #[command(flatten)]
+    past: Past,
 }
 
 impl Args {
@@ -96,7 +98,7 @@ fn is(text: &str, word: &str, letter: u8) -> bool {
 const SAMPLE: usize = 1000;
 
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
-    let source = open(&args.file, common)?;
+    let source = open_at(&args.file, common, args.past)?;
     let Some(database) = source.database() else {
         say_empty(&source);
         if args.count {
@@ -104,7 +106,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         }
         return Ok(Outcome::Findings);
     };
-    let reading = watched("verifying", |_| Reading::new(&source, &*database));
+    let reading = watched("verifying", |_| Reading::new(&source, &*database))?;
     say_findings(&source.name(), &reading.findings);
     let decoder = Decoder::new(&reading);
     let filter = args.filter();

@@ -20,9 +20,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use coroner::failure::Failure;
 use coroner::formats::image::report_shrinking;
-use coroner::input::Source;
+use coroner::input::{Options, Source};
 
-use args::{Cli, Command, Common};
+use args::{Cli, Command, Common, Past};
 use out::Out;
 
 /// How a command that was done ended.
@@ -130,6 +130,11 @@ fn say_empty(source: &Source) {
 /// What a file of zero bytes is.
 const EMPTY: &str =
     "zero bytes, which Cyrus takes for a new, empty database: if there were mailboxes in it, look for a backup";
+
+/// Opens a source to be read as of the transaction that the options name.
+fn open_at(path: &std::path::Path, common: &Common, past: Past) -> Result<Source, Failure> {
+    Source::open(path, &Options { at: past.at, ..common.options() })
+}
 
 /// Opens a source as the common options say.
 fn open(path: &std::path::Path, common: &Common) -> Result<Source, Failure> {

@@ -17,10 +17,10 @@ use coroner::render::json::{self, Object};
 use coroner::render::text::{count, printable};
 use serde_json::{Value as Json, json};
 
-use super::args::{Common, WritableName};
+use super::args::{Common, Past, WritableName};
 use super::bar::watched;
 use super::out::Out;
-use super::{Done, Outcome, open, say_empty};
+use super::{Done, Outcome, open, open_at, say_empty};
 
 /// Write a sound database with all that a damaged one still holds
 ///
@@ -53,9 +53,8 @@ pub struct Args {
     /// Keep the records of transactions that never ended, too
     #[arg(long)]
     include_uncommitted: bool,
-    /// Recover the database as it was after this transaction (see `coroner log`)
-    #[arg(long, value_name = "N")]
-    at: Option<u64>,
+    #[command(flatten)]
+    past: Past,
     /// Save the report here: a JSON object a line, for each record, lost range and record left out
     #[arg(long, value_name = "R")]
     report: Option<PathBuf>,
@@ -74,7 +73,7 @@ enum Mode {
 const NAMED: usize = 20;
 
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
-    let source = open(&args.file, common)?;
+    let source = open_at(&args.file, common, args.past)?;
     let witnesses: Vec<Source> = args.witness.iter().map(|path| open(path, common)).collect::<Result<_, _>>()?;
     let opened: Vec<_> = witnesses.iter().map(Source::database).collect();
     let Some(database) = source.database() else {
@@ -82,8 +81,8 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         return Ok(Outcome::Findings);
     };
     let order = source.order(&*database);
-    let mut recovery = watched("carving", |_| gather(args, &*database, order))?;
-    let testimonies = ask(&mut recovery, &*database, order, &witnesses, &opened);
+    let mut recovery = watched("carving", |_| gather(args, &source, &*database, order))?;
+    let testimonies = ask(&mut recovery, &*database, order, &witnesses, &opened)?;
     let cost = (args.mode == Mode::Cyrus).then(|| cost(&recovery, &*database, order));
 
     let format = args.to.map_or_else(|| container_of(database.format()), |name| name.format());
@@ -107,9 +106,14 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
 }
 
 /// The records that the mode asks for.
-fn gather<'a>(args: &Args, database: &dyn Database<'a>, order: KeyOrder) -> Result<Recovery<'a>, Failure> {
-    if let Some(number) = args.at {
-        let records = database.at(number, order).ok_or_else(|| no_transaction(&args.file, number))?;
+fn gather<'a>(
+    args: &Args,
+    source: &Source,
+    database: &dyn Database<'a>,
+    order: KeyOrder,
+) -> Result<Recovery<'a>, Failure> {
+    if let Some(number) = source.at() {
+        let records = database.at(number, order).ok_or_else(|| source.has_no_transaction(number))?;
         return Ok(Recovery::plain(records, Origin::Carved(Confidence::Verified), order));
     }
     if args.mode == Mode::Carve {
@@ -130,11 +134,6 @@ fn gather<'a>(args: &Args, database: &dyn Database<'a>, order: KeyOrder) -> Resu
     }
 }
 
-/// That a file has no transaction of that number.
-pub fn no_transaction(path: &Path, number: u64) -> Failure {
-    Failure::file(path, format!("has no transaction {number}"), "`coroner log` lists those it has")
-}
-
 /// What the format of a source is written as: dumps become databases.
 fn container_of(format: Format) -> Format {
     if format.is_dump() { Format::Twoskip } else { format }
@@ -146,19 +145,19 @@ fn ask<'a>(
     order: KeyOrder,
     sources: &'a [Source],
     opened: &[Option<Box<dyn Database<'a> + 'a>>],
-) -> Vec<Testimony> {
+) -> Result<Vec<Testimony>, Failure> {
     if opened.is_empty() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let spelling = Spelling::of(recovery.records.iter().map(|recovered| &recovered.record));
     let decoder = Decoder::of(spelling.style);
     let written = |record: &Record<'_>| decoder.decode(record).entry.and_then(|entry| entry.mtime);
     let deleted = recover::deleted_keys(database, order);
     let asked = sources.iter().zip(opened).zip(0..).map(|((source, witness), number)| {
-        let Some(witness) = witness else { return Testimony::default() };
-        let reading = Reading::new(source, &**witness);
+        let Some(witness) = witness else { return Ok(Testimony::default()) };
+        let reading = Reading::new(source, &**witness)?;
         let records = testimony(&reading, witness.format(), spelling);
-        recovery.ask(Witness { number, records }, &deleted, written)
+        Ok(recovery.ask(Witness { number, records }, &deleted, written))
     });
     asked.collect()
 }

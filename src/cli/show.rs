@@ -9,10 +9,10 @@ use coroner::ops::{self, findings::Findings};
 use coroner::render::json::{self, Object};
 use coroner::render::text;
 
-use super::args::Common;
+use super::args::{Common, Past};
 use super::bar::watched;
 use super::out::Out;
-use super::{Done, Outcome, open, say, say_empty};
+use super::{Done, Outcome, open_at, say, say_empty};
 
 /// Print the live records as `cyr_dbtool FILE FORMAT show` does: key TAB value LF, raw bytes
 ///
@@ -28,16 +28,18 @@ pub struct Args {
     file: PathBuf,
     /// Only records whose key starts with this
     prefix: Option<std::ffi::OsString>,
+    #[command(flatten)]
+    past: Past,
 }
 
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
-    let source = open(&args.file, common)?;
+    let source = open_at(&args.file, common, args.past)?;
     let prefix = args.prefix.as_deref().unwrap_or_default().as_encoded_bytes();
     let Some(database) = source.database() else {
         say_empty(&source);
         return Ok(Outcome::Findings);
     };
-    let reading = watched("verifying", |_| Reading::new(&source, &*database));
+    let reading = watched("verifying", |_| Reading::new(&source, &*database))?;
     say_findings(&source.name(), &reading.findings);
     let json = common.json;
     watched("reading", |watch| {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use coroner::failure::Failure;
-use coroner::formats::container::Depth;
+use coroner::formats::container::{Database, Depth};
 use coroner::formats::finding::Severity;
 use coroner::formats::record::{Role, Survey};
 use coroner::input::Source;
@@ -83,8 +83,9 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
 fn one(path: &Path, args: &Args, common: &Common) -> Result<(Source, Option<Verified>), Failure> {
     let source = open(path, common)?;
     let scope = Scope { depth: args.depth.into(), role: args.role, per_rule: args.max_findings };
-    let verified =
-        source.database().map(|database| watched("verifying", |watch| verify(&source, &*database, scope, watch)));
+    let verify =
+        |database: Box<dyn Database<'_> + '_>| watched("verifying", |watch| verify(&source, &*database, scope, watch));
+    let verified = source.database().map(verify).transpose()?;
     source.still()?;
     Ok((source, verified))
 }

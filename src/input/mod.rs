@@ -35,10 +35,18 @@ pub struct Options {
     pub locking: Locking,
     /// Whether to copy the file first and let go of the lock.
     pub snapshot: bool,
+    /// The transaction after which to read the file's state, instead of its last.
+    pub at: Option<u64>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { format: None, order: None, locking: Locking::Shared(Duration::from_secs(5)), snapshot: false }
+        Options {
+            format: None,
+            order: None,
+            locking: Locking::Shared(Duration::from_secs(5)),
+            snapshot: false,
+            at: None,
+        }
     }
 }

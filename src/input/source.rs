@@ -25,6 +25,7 @@ pub struct Source {
     detection: Detection,
     format: Option<Format>,
     order: Option<KeyOrder>,
+    at: Option<u64>,
 }
 
 impl Source {
@@ -44,7 +45,8 @@ impl Source {
             Bytes::Held(Held::open(path, options)?)
         };
         let detection = container::detect_named(bytes_of(&bytes), path);
-        let mut source = Source { path: path.to_owned(), bytes, detection, format: None, order: options.order };
+        let mut source =
+            Source { path: path.to_owned(), bytes, detection, format: None, order: options.order, at: options.at };
         if !source.is_empty() {
             source.format = Some(source.choose(options.format)?);
         }
@@ -108,6 +110,16 @@ impl Source {
     /// Whether the file has no bytes at all.
     pub fn is_empty(&self) -> bool {
         self.bytes().is_empty()
+    }
+
+    /// The transaction after which to read the file's state, if not the last.
+    pub fn at(&self) -> Option<u64> {
+        self.at
+    }
+
+    /// That the file has no transaction of that number.
+    pub fn has_no_transaction(&self, number: u64) -> Failure {
+        Failure::file(&self.path, format!("has no transaction {number}"), "`coroner log` lists those it has")
     }
 
     /// What it looks like.

@@ -1,6 +1,5 @@
 //! Entries added, removed and changed between two databases of any formats and eras.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use rayon::prelude::*;
@@ -10,7 +9,6 @@ use super::entries::Decoder;
 use super::reading::Reading;
 use super::watch::Watch;
 use crate::formats::container::Record;
-use crate::formats::record::Key;
 
 /// One side of a comparison: the mailbox entries of a database, by name.
 pub struct Side<'a> {
@@ -21,7 +19,7 @@ pub struct Side<'a> {
 
 struct Item<'a> {
     /// Internal form.
-    name: Cow<'a, [u8]>,
+    name: Vec<u8>,
     record: Record<'a>,
 }
 
@@ -64,8 +62,7 @@ impl<'a> Side<'a> {
 }
 
 fn item(decoder: Decoder, record: Record<'_>) -> Option<Item<'_>> {
-    let Key::Mailbox(name) = Key::decode(&record.key, decoder.style().keys) else { return None };
-    let name = Cow::Owned(name.to_internal().into_owned());
+    let name = decoder.name(&record)?.into_owned();
     Some(Item { name, record })
 }
 

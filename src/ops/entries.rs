@@ -1,5 +1,7 @@
 //! A database's records as mailbox entries, whatever era wrote them.
 
+use std::borrow::Cow;
+
 use crate::formats::container::{Format, Record};
 use crate::formats::record::{Decoded, Entry, Key, KeyStyle, Style, decode};
 use crate::formats::text::lines;
@@ -52,6 +54,19 @@ impl Decoder {
     /// How its keys and numbers are to be read.
     pub fn style(self) -> Style {
         self.style
+    }
+
+    /// Whether the records are a dump's, which has mailboxes' own entries and nothing else.
+    pub fn is_of_dump(self) -> bool {
+        self.style.dump.is_some()
+    }
+
+    /// The internal name of the mailbox whose own record this is; `None` for an index's records.
+    pub fn name<'r>(self, record: &'r Record<'_>) -> Option<Cow<'r, [u8]>> {
+        match Key::decode(&record.key, self.style.keys) {
+            Key::Mailbox(name) => Some(Cow::Owned(name.to_internal().into_owned())),
+            _ => None,
+        }
     }
 
     /// What a record says.

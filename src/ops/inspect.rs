@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::verify::{Scope, Verified, verify};
 use super::watch::Watch;
+use crate::failure::Failure;
 use crate::formats::container::{Database, Format, OrderTally};
 use crate::formats::record::role::{self, Hazard, RoleGuess};
 use crate::formats::record::{EraGuess, Style, Survey, era};
@@ -33,13 +34,25 @@ pub struct Inspection<'a> {
 }
 
 /// Looks at all of a database.
-pub fn inspect<'a>(source: &Source, database: &dyn Database<'a>, scope: Scope, watch: &Watch) -> Inspection<'a> {
-    let mut verified = verify(source, database, scope, watch);
+///
+/// # Errors
+/// If the user asks for the state after a transaction that the file does not have.
+pub fn inspect<'a>(
+    source: &Source,
+    database: &dyn Database<'a>,
+    scope: Scope,
+    watch: &Watch,
+) -> Result<Inspection<'a>, Failure> {
+    let mut verified = verify(source, database, scope, watch)?;
     let survey = verified.survey.get_or_insert_with(|| Survey::new(Style::NEW));
-    let era = era::guess(survey);
-    let (role, hazards) = (role::guess(survey), role::hazards(survey, era.as_ref()));
-    Inspection {
-        format: database.format(),
+    let format = database.format();
+    // A dump's keys and fields are its grammar's, which the format's own facts tell; they say nothing of a database.
+    let is_dump = survey.style.dump.is_some();
+    let era = era::guess(survey).filter(|_| !is_dump);
+    let hazards = if is_dump { Vec::new() } else { role::hazards(survey, era.as_ref()) };
+    let role = role::guess(survey);
+    Ok(Inspection {
+        format,
         facts: database.facts(),
         order: database.order(),
         transactions: database.transactions(),
@@ -48,5 +61,5 @@ pub fn inspect<'a>(source: &Source, database: &dyn Database<'a>, scope: Scope, w
         hazards,
         verified,
         successor: source.successor(),
-    }
+    })
 }

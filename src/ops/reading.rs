@@ -1,7 +1,8 @@
 //! The live records of a file: by its own pointers when it is sound, else all that can be proven or plausibly read.
 
 use super::findings::{Findings, KEPT_PER_RULE};
-use crate::formats::container::{Carved, Database, Depth, Format, KeyOrder, Record, View};
+use crate::failure::Failure;
+use crate::formats::container::{Database, Depth, Format, KeyOrder, Record, View};
 use crate::input::{Source, usual_order};
 
 /// Bytes of the file that one part of a parallel walk stands for.
@@ -20,32 +21,48 @@ pub struct Reading<'a, 's> {
 }
 
 enum Records<'a, 's> {
+    /// By the file's own pointers.
     View(Box<dyn View<'a> + 's>),
-    Carved(Carved<'a>),
+    /// What carving brought up, in this order.
+    Carved(Vec<Record<'a>>, KeyOrder),
+    /// As of an earlier transaction, in this order.
+    Past(Vec<Record<'a>>, KeyOrder),
 }
 
 impl<'a, 's> Reading<'a, 's> {
     /// Verifies the structure of `database`, read from `source`, and chooses how to read it.
-    pub fn new(source: &Source, database: &'s dyn Database<'a>) -> Self {
+    ///
+    /// # Errors
+    /// If the user asks for the state after a transaction that the file does not have.
+    pub fn new(source: &Source, database: &'s dyn Database<'a>) -> Result<Self, Failure> {
         Reading::keeping(source, database, KEPT_PER_RULE)
     }
 
     /// The same, with the first `per_rule` findings of each rule.
-    pub fn keeping(source: &Source, database: &'s dyn Database<'a>, per_rule: usize) -> Self {
+    ///
+    /// # Errors
+    /// As of [`Reading::new`].
+    pub fn keeping(source: &Source, database: &'s dyn Database<'a>, per_rule: usize) -> Result<Self, Failure> {
         let mut findings = Findings::keeping(per_rule);
         database.verify(Depth::Structure, &mut |finding| findings.push(finding));
         findings.sort();
-        let records = if findings.is_clean() {
+        let records = if let Some(number) = source.at() {
+            let order = source.order(database);
+            let records = database.at(number, order).ok_or_else(|| source.has_no_transaction(number))?;
+            Records::Past(records, order)
+        } else if findings.is_clean() {
             // A walk follows the file's own pointers; which order they keep matters only for looking up keys.
             let order = source.forced_order().unwrap_or(KeyOrder::Unsigned);
             Records::View(database.view(order, parts(source.bytes().len() as u64)))
         } else {
-            Records::Carved(database.carve(source.order(database)))
+            let order = source.order(database);
+            let records = database.carve(order).kept.into_iter().map(|kept| kept.record).collect();
+            Records::Carved(records, order)
         };
-        Reading { findings, database, order: source.forced_order(), records }
+        Ok(Reading { findings, database, order: source.forced_order(), records })
     }
 
-    /// The format that is read.
+    /// The format it is read from.
     pub fn format(&self) -> Format {
         self.database.format()
     }
@@ -54,7 +71,7 @@ impl<'a, 's> Reading<'a, 's> {
     pub fn parts(&self) -> usize {
         match &self.records {
             Records::View(view) => view.parts(),
-            Records::Carved(_) => 1,
+            Records::Carved(..) | Records::Past(..) => 1,
         }
     }
 
@@ -62,8 +79,8 @@ impl<'a, 's> Reading<'a, 's> {
     pub fn walk(&self, part: usize, visit: &mut dyn FnMut(Record<'a>) -> bool) {
         match &self.records {
             Records::View(view) => view.walk(part, visit),
-            Records::Carved(carved) => {
-                let _ = carved.kept.iter().all(|kept| visit(kept.record.clone()));
+            Records::Carved(records, _) | Records::Past(records, _) => {
+                let _ = records.iter().all(|record| visit(record.clone()));
             }
         }
     }
@@ -86,9 +103,9 @@ impl<'a, 's> Reading<'a, 's> {
                 let order = self.order.unwrap_or_else(|| self.database.order().best(usual));
                 self.database.view(order, 1).prefix(prefix, visit);
             }
-            Records::Carved(carved) => {
-                let mut kept = carved.kept.iter().map(|kept| &kept.record).filter(|r| r.key.starts_with(prefix));
-                let _ = kept.all(|record| visit(record.clone()));
+            Records::Carved(records, _) | Records::Past(records, _) => {
+                let mut found = records.iter().filter(|record| record.key.starts_with(prefix));
+                let _ = found.all(|record| visit(record.clone()));
             }
         }
     }
@@ -100,16 +117,15 @@ impl<'a, 's> Reading<'a, 's> {
                 // Cheaper than reading all keys to tell their order: only the right one finds a key that is there.
                 KeyOrder::ALL.into_iter().any(|order| self.database.view(order, 1).get(key).is_some())
             }
-            Records::Carved(carved) => carved.kept.iter().any(|kept| *kept.record.key == *key),
+            Records::Carved(records, order) | Records::Past(records, order) => {
+                records.binary_search_by(|record| order.compare(&record.key, key)).is_ok()
+            }
         }
     }
 
-    /// What carving brought up, if the file was not sound.
-    pub fn carved(&self) -> Option<&Carved<'a>> {
-        match &self.records {
-            Records::View(_) => None,
-            Records::Carved(carved) => Some(carved),
-        }
+    /// Whether the records are those that carving brought up.
+    pub fn is_carved(&self) -> bool {
+        matches!(self.records, Records::Carved(..))
     }
 }
 

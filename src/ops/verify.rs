@@ -8,6 +8,7 @@ use super::entries::Decoder;
 use super::findings::Findings;
 use super::reading::Reading;
 use super::watch::Watch;
+use crate::failure::Failure;
 use crate::formats::container::{Database, Depth};
 use crate::formats::record::role::Role;
 use crate::formats::record::{Context, Survey, check, cross_check};
@@ -36,18 +37,21 @@ pub struct Verified {
 }
 
 /// Verifies the database of `source`.
-pub fn verify(source: &Source, database: &dyn Database<'_>, scope: Scope, watch: &Watch) -> Verified {
+///
+/// # Errors
+/// As of [`Reading::new`].
+pub fn verify(source: &Source, database: &dyn Database<'_>, scope: Scope, watch: &Watch) -> Result<Verified, Failure> {
     if scope.depth < Depth::Full {
         let mut findings = Findings::keeping(scope.per_rule);
         database.verify(scope.depth, &mut |finding| findings.push(finding));
         findings.sort();
-        return Verified { findings, survey: None, carved: false };
+        return Ok(Verified { findings, survey: None, carved: false });
     }
-    let mut reading = Reading::keeping(source, database, scope.per_rule);
+    let mut reading = Reading::keeping(source, database, scope.per_rule)?;
     let mut findings = std::mem::take(&mut reading.findings);
     let survey = records(&reading, scope, &mut findings, watch);
     findings.sort();
-    Verified { findings, survey: Some(survey), carved: reading.carved().is_some() }
+    Ok(Verified { findings, survey: Some(survey), carved: reading.is_carved() })
 }
 
 /// Checks every record by itself and against the others.
@@ -77,6 +81,9 @@ fn records(reading: &Reading<'_, '_>, scope: Scope, findings: &mut Findings, wat
     let nothing = || (Survey::new(decoder.style()), Findings::keeping(scope.per_rule));
     let (survey, found) = (0..reading.parts()).into_par_iter().map(part).reduce(nothing, merge);
     findings.append(found);
+    if decoder.is_of_dump() {
+        return survey;
+    }
     let again = |visit: &mut crate::formats::record::cross::Visit<'_>| {
         reading.each(|record| visit(&record.key, &record.value, record.span));
     };

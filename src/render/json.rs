@@ -127,13 +127,16 @@ fn field(field: &Field<'_>) -> Json {
 
 /// A header's facts as an object by name.
 pub fn facts(fields: &[Field<'_>]) -> Json {
-    let facts = fields.iter().fold(Object::new(), |object, fact| match &fact.value {
-        Value::Int(n) | Value::Offset(n) | Value::Hex(n) => object.with(&fact.name, *n),
-        Value::Time(n) => object.with(&fact.name, time(*n)),
-        Value::Text(text) => object.with(&fact.name, &**text),
-        Value::Bytes(bytes) => object.bytes(&fact.name, bytes),
-    });
-    facts.done()
+    let with = |object: Object, fact: &Field<'_>| {
+        let name = fact.name.replace(' ', "_");
+        match &fact.value {
+            Value::Int(n) | Value::Offset(n) | Value::Hex(n) => object.with(&name, *n),
+            Value::Time(n) => object.with(&name, time(*n)),
+            Value::Text(text) => object.with(&name, &**text),
+            Value::Bytes(bytes) => object.bytes(&name, bytes),
+        }
+    };
+    fields.iter().fold(Object::new(), with).done()
 }
 
 /// A finding.

@@ -45,8 +45,17 @@ impl KeyOrder {
         if self == KeyOrder::Unsigned {
             return a.cmp(b);
         }
-        let ranks = a.iter().zip(b).map(|(&x, &y)| self.rank(x).cmp(&self.rank(y)));
-        ranks.into_iter().find(|answer| answer.is_ne()).unwrap_or_else(|| a.len().cmp(&b.len()))
+        let (mut rest_a, mut rest_b) = (a, b);
+        // Bytes can differ and rank alike, so the first difference need not be the last word.
+        while let Some((same, x, y)) = first_difference(rest_a, rest_b) {
+            let answer = self.rank(x).cmp(&self.rank(y));
+            if answer.is_ne() {
+                return answer;
+            }
+            rest_a = rest_a.get(same + 1..).unwrap_or_default();
+            rest_b = rest_b.get(same + 1..).unwrap_or_default();
+        }
+        a.len().cmp(&b.len())
     }
 }
 
@@ -67,9 +76,17 @@ fn mbox_rank(byte: u8) -> u8 {
     }
 }
 
+/// How many bytes two keys share in front, and the bytes in which they then differ; `None` if one starts with the other.
 #[inline]
-fn first_difference(a: &[u8], b: &[u8]) -> Option<(u8, u8)> {
-    a.iter().zip(b).find(|(x, y)| x != y).map(|(&x, &y)| (x, y))
+fn first_difference(a: &[u8], b: &[u8]) -> Option<(usize, u8, u8)> {
+    let (words_a, _) = a.as_chunks::<8>();
+    let (words_b, _) = b.as_chunks::<8>();
+    let differ = |(x, y): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*x) != u64::from_ne_bytes(*y);
+    let words = words_a.len().min(words_b.len());
+    let same = 8 * words_a.iter().zip(words_b).position(differ).unwrap_or(words);
+    let tails = a.get(same..)?.iter().zip(b.get(same..)?);
+    let (more, (&x, &y)) = tails.enumerate().find(|(_, (x, y))| x != y)?;
+    Some((same + more, x, y))
 }
 
 /// The first place where a comparator does not fit: two neighbours that stand the wrong way round (or are equal).
@@ -94,7 +111,7 @@ impl OrderTally {
     pub fn push(&mut self, (a, a_offset): (&[u8], u64), (b, b_offset): (&[u8], u64)) {
         self.pairs += 1;
         let answers = match first_difference(a, b) {
-            Some((x, y)) if x < y && plain(x) && plain(y) => return,
+            Some((_, x, y)) if x < y && plain(x) && plain(y) => return,
             _ => KeyOrder::ALL.map(|order| order.compare(a, b)),
         };
         for (misfit, answer) in self.misfits.iter_mut().zip(answers) {
@@ -144,4 +161,45 @@ impl OrderTally {
 #[inline]
 fn plain(byte: u8) -> bool {
     (0x0B..0x80).contains(&byte) && byte != b'.'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Byte by byte, as Cyrus compares.
+    fn slowly(order: KeyOrder, a: &[u8], b: &[u8]) -> Ordering {
+        let ranks = |key: &[u8]| key.iter().map(|&byte| order.rank(byte)).collect::<Vec<_>>();
+        ranks(a).cmp(&ranks(b))
+    }
+
+    #[test]
+    fn keys_compare_as_their_bytes_do() {
+        let stems = ["", "user.anna", "user.anna.sub", "user\tanna", "user\nanna", "user.anna sub and more of it"];
+        let ends = [
+            &b""[..],
+            b".",
+            b"\x01",
+            b"\x08",
+            b"\t",
+            b"\n",
+            b"\t.",
+            b"\n.",
+            b"\x0B",
+            b" ",
+            b"-",
+            b"a",
+            b"\x80",
+            b"\xFF",
+        ];
+        let keys: Vec<Vec<u8>> =
+            stems.iter().flat_map(|stem| ends.map(|end| [stem.as_bytes(), end].concat())).collect();
+        for order in KeyOrder::ALL {
+            for a in &keys {
+                for b in &keys {
+                    assert_eq!(order.compare(a, b), slowly(order, a, b), "{order}: {a:?} and {b:?}");
+                }
+            }
+        }
+    }
 }

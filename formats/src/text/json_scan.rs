@@ -138,7 +138,8 @@ impl<'a> Scan<'a> {
             return None;
         }
         let limit = start.saturating_add(ENTRY_LEN).min(self.cursor.len());
-        let found = self.entry_within(start, self.next_start(start.saturating_add(1), limit));
+        let end = self.entry_within(start, limit).map_or(limit, |entry| entry.value_span.end);
+        let found = self.entry_within(start, self.next_start(start.saturating_add(1), end));
         if found.is_none() {
             self.entry_doubt = limit;
         }

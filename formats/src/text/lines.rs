@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use bstr::ByteSlice;
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr2};
 use nom::branch::alt;
 use nom::bytes::complete::{is_a, tag, take_till, take_till1, take_while1};
 use nom::character::complete::{digit1, space1};
@@ -132,13 +132,14 @@ fn present(field: &[u8]) -> Option<&[u8]> {
 }
 
 /// Where D5's `>` stands in what follows the location. Rights never hold one, and identifiers hardly do: the last one that
-/// four numbers follow counts.
+/// a word and four numbers follow counts.
 pub(super) fn extra_start(tail: &[u8]) -> Option<usize> {
-    memchr_iter(b'>', tail).filter(|&at| tail.get(at.saturating_add(1)..).is_some_and(is_extra)).last()
+    memchr_iter(b'>', tail).rfind(|&at| tail.get(at.saturating_add(1)..).is_some_and(is_extra))
 }
 
 fn is_extra(text: &[u8]) -> bool {
-    let mut words = text.split(|&b| b == b' ').skip(1);
+    let Some(space) = memchr2(b' ', b'>', text).filter(|&at| text.get(at) == Some(&b' ')) else { return false };
+    let mut words = text.get(space.saturating_add(1)..).unwrap_or_default().split(|&b| b == b' ');
     let number = |word: &[u8]| word == NULL || (!word.is_empty() && word.iter().all(u8::is_ascii_digit));
     (0..4).all(|_| words.next().is_some_and(number))
 }
@@ -188,19 +189,19 @@ fn mend_acl(acl: &[u8]) -> (Cow<'_, [u8]>, Mended) {
         }
     }
     let tabs = memchr_iter(b'\t', acl).count();
-    let (acl, last_tab) = match acl.ends_with(b"\t") || tabs % 2 == 0 {
+    let (acl, last_tab) = match acl.ends_with(b"\t") || tabs.is_multiple_of(2) {
         true => (Cow::Borrowed(acl), false),
         false => (Cow::Owned([kept, b"\t"].concat()), true),
     };
-    let odd_acl = memchr_iter(b'\t', &acl).count() % 2 == 1 || !acl.ends_with(b"\t");
+    let odd_acl = !memchr_iter(b'\t', &acl).count().is_multiple_of(2) || !acl.ends_with(b"\t");
     (acl, Mended { last_tab, odd_acl, ..Mended::default() })
 }
 
 /// An ACL whose TABs became blanks, if its words are pairs of identifier and rights.
 fn blank_pairs(acl: &[u8]) -> Option<Vec<u8>> {
     let words: Vec<&[u8]> = acl.split(|&b| b == b' ').filter(|word| !word.is_empty()).collect();
-    let rights = |word: &&[u8]| word.iter().all(|b| b"lrswipkxtecdan0123456789-".contains(b));
-    let paired = !words.is_empty() && words.len() % 2 == 0 && words.iter().skip(1).step_by(2).all(rights);
+    let mut rights = words.iter().skip(1).step_by(2);
+    let paired = !words.is_empty() && words.len().is_multiple_of(2) && rights.all(|word| is_rights(word));
     paired.then(|| words.into_iter().flat_map(|word| [word, b"\t"]).flatten().copied().collect())
 }
 
@@ -210,8 +211,11 @@ pub(super) fn blanks_for_tab(body: &[u8]) -> Option<(usize, usize)> {
     memchr_iter(b' ', body).find_map(|blank| {
         let value = blank.checked_add(1)?;
         let tail = body.get(value..)?;
+        if !shape::is_numbered(tail) || typed(tail).is_err() {
+            return None;
+        }
         let name = body.get(..blank)?.trim_ascii_end().len();
-        (name > 0 && shape::is_numbered(tail) && typed(tail).is_ok()).then_some((name, value))
+        (name > 0).then_some((name, value))
     })
 }
 
@@ -219,4 +223,14 @@ pub(super) fn blanks_for_tab(body: &[u8]) -> Option<(usize, usize)> {
 pub(super) fn is_value(value: &[u8]) -> bool {
     shape::is_numbered(value) && typed(value).is_ok()
         || untyped(value).is_ok_and(|(_, parts)| parts.acl.is_empty() || memchr(b'\t', parts.acl).is_some())
+}
+
+/// Whether that text is rather the middle of an ACL: rights stand in front of its first TAB.
+pub(super) fn is_amid_acl(value: &[u8]) -> bool {
+    value.split(|&b| b == b'\t').next().is_some_and(|field| !field.is_empty() && is_rights(field))
+}
+
+/// Whether a word consists of rights alone.
+fn is_rights(word: &[u8]) -> bool {
+    word.iter().all(|b| b"lrswipkxtecdan0123456789-".contains(b))
 }

@@ -43,7 +43,7 @@ impl<'a> Scan<'a> {
             ControlFlow::Break(item) => (usize::MAX, item.fault.is_some_and(|fault| fault.rule == &rules::NO_TAB)),
         };
         let value = tab.saturating_add(1);
-        let good = line.body.get(value..).is_some_and(lines::is_value);
+        let good = line.body.get(value..).is_some_and(|value| lines::is_value(value) && !lines::is_amid_acl(value));
         let instead = || lines::blanks_for_tab(line.body).filter(|&(name, _)| name < tab);
         if let Some((name, value)) = (mendable && !good).then(instead).flatten() {
             let fault = Fault::new(&rules::BLANKS, "blanks where a TAB belongs");
@@ -56,7 +56,8 @@ impl<'a> Scan<'a> {
     fn cut_off(&self, line: &Line<'a>) -> Option<Line<'a>> {
         let next = self.lines.clone().next().filter(|_| line.body.len() == BUFFER_LEN && line.terminated)?;
         let tab = memchr(b'\t', next.body).and_then(|tab| tab.checked_add(1));
-        let whole = tab.and_then(|value| next.body.get(value..)).is_some_and(lines::is_value);
+        let value = tab.and_then(|value| next.body.get(value..));
+        let whole = value.is_some_and(|value| lines::is_value(value) && !lines::is_amid_acl(value));
         (!whole && !next.body.contains(&0)).then_some(next)
     }
 

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use coroner_formats::container::{Database, Depth, Format, KeyOrder, Record, detect, open};
+use coroner_formats::finding::Rule;
 
 /// The corpus folder at the root of the repository.
 pub fn corpus() -> PathBuf {
@@ -151,4 +152,22 @@ pub fn maul(bytes: &[u8], mut visit: impl FnMut(&[u8])) {
         }
         mauled[at] = bytes[at];
     }
+}
+
+/// A room's document, its rules and its tests are one list: a row `| CODE | requirement | test |` for each rule, in their
+/// order, and a test function of that name, `ROOM_NN_rule_name`.
+pub fn assert_rules(document: &str, rules: &[&Rule], tests: &str, room: &str) {
+    let prefix = room.to_uppercase();
+    let mut rows = document.lines().filter(|line| line.starts_with(&format!("| {prefix}-")));
+    for (rule, number) in rules.iter().zip(1..) {
+        let test = format!("{room}_{number:02}_{}", rule.name.replace('-', "_"));
+        assert_eq!(rule.code, format!("{prefix}-{number}"));
+        assert!(tests.contains(&format!("#[test]\nfn {test}() {{")), "no test {test}");
+        let row = rows.next().unwrap_or_else(|| panic!("no row for {}", rule.code));
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        assert_eq!((cells[1], cells[cells.len() - 2]), (rule.code, format!("`{test}`").as_str()), "{row}");
+        assert!(!rule.advice.is_empty() && cells[2].len() > 10, "{row}");
+    }
+    assert_eq!(rows.next(), None);
+    assert_eq!(tests.matches(&format!("\nfn {room}_")).count(), rules.len());
 }

@@ -17,13 +17,12 @@ use crate::image::{Cursor, Span};
 /// that order.
 pub fn key_order(cursor: Cursor<'_>, list: List<'_>, sink: &mut Sink<'_>) -> KeyOrder {
     let mut all = OrderTally::default();
-    let mut explicable = OrderTally::default();
-    let mut take = |a: Node<'_>, b: Node<'_>| {
+    let mut explicable = list.tally();
+    each_linked_pair(cursor, list, &mut |a, b| all.push((a.key, a.offset), (b.key, b.offset)));
+    each_inorder_pair(cursor, &mut |a, b| {
         all.push((a.key, a.offset), (b.key, b.offset));
         push_explicable(&mut explicable, a, b);
-    };
-    each_linked_pair(cursor, list, &mut take);
-    each_inorder_pair(cursor, &mut take);
+    });
     let order = explicable.best(KeyOrder::Signed);
     if all.fits(order) {
         return order;

@@ -231,8 +231,27 @@ impl<'a> Node<'a> {
     /// Whether nothing about it is odd: zero fill, a key, and pointers that could be offsets of records.
     #[inline]
     pub fn is_flawless(&self) -> bool {
-        self.zero_filled && !self.key.is_empty() && self.pointers().all(|p| p == 0 || is_record_offset(p))
+        self.zero_filled && !self.key.is_empty() && self.pointers().all(is_pointer)
     }
+
+    /// Whether its key and value can be believed to be those that were written: at most one of its pointers can't be one,
+    /// and would be an offset or 0 with a single bit changed. Bytes that came into a record push text among its pointers.
+    pub fn is_credible(&self, cursor: Cursor<'_>) -> bool {
+        let within = |p: u32| is_pointer(p) && (p < TEXT || u64::from(p) < cursor.len());
+        let nearly =
+            |p: u32| (0..32).map(|bit| p ^ (1 << bit)).any(|near| is_pointer(near) && u64::from(near) < cursor.len());
+        let mut odd = self.pointers().filter(|&p| !within(p));
+        !self.key.is_empty() && odd.next().is_none_or(nearly) && odd.next().is_none()
+    }
+}
+
+/// No word of plain text is less than this.
+const TEXT: u32 = 0x2020_2020;
+
+/// Whether a word could be a pointer.
+#[inline]
+fn is_pointer(word: u32) -> bool {
+    word == 0 || is_record_offset(word)
 }
 
 /// Whether a record could stand at `offset`.
@@ -272,14 +291,15 @@ fn terminated(bytes: &[u8]) -> Result<&[[u8; 4]], Broken> {
 
 /// The bytes of a node; pointers level 0 first.
 pub fn encode_node(kind: NodeKind, key: &[u8], value: &[u8], pointers: &[u32], out: &mut Vec<u8>) {
-    out.extend(kind.word().to_be_bytes());
+    let mut put = |bytes: &[u8]| out.extend_from_slice(bytes);
+    put(&kind.word().to_be_bytes());
     for field in [key, value] {
-        out.extend(u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
-        out.extend(field);
-        out.resize(out.len().next_multiple_of(4), 0);
+        put(&u32::try_from(field.len()).unwrap_or(u32::MAX).to_be_bytes());
+        put(field);
+        put([0; 3].get(..(4 - field.len() % 4) % 4).unwrap_or_default());
     }
-    out.extend(pointers.iter().flat_map(|p| p.to_be_bytes()));
-    out.extend(TERMINATOR.to_be_bytes());
+    pointers.iter().for_each(|pointer| put(&pointer.to_be_bytes()));
+    put(&TERMINATOR.to_be_bytes());
 }
 
 /// Length in bytes of a node of these lengths; `None` if it does not fit a file.

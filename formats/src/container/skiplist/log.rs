@@ -3,7 +3,7 @@
 use super::layout::Node;
 use super::replay::{Deleted, Live};
 use super::scan::{Item, Scan};
-use super::view::record;
+use super::view::{record, record_at};
 use crate::container::{Change, Ending, KeyOrder, Record, Transaction};
 use crate::image::{Cursor, Span};
 
@@ -18,7 +18,7 @@ pub struct Log<'a> {
 impl<'a> Log<'a> {
     /// The log of a file, from the state at its last checkpoint on.
     pub fn new(cursor: Cursor<'a>, order: KeyOrder) -> Self {
-        let (live, log_at) = Live::at_checkpoint(cursor, order);
+        let (live, log_at) = Live::at_checkpoint(cursor, order, |_| true);
         Log { cursor, live, scan: Scan::from(cursor, log_at), number: 0 }
     }
 
@@ -51,8 +51,7 @@ impl<'a> Log<'a> {
     }
 
     fn into_records(self) -> Vec<Record<'a>> {
-        let read = |offset: u32| Node::read(self.cursor, u64::from(offset)).ok().map(record);
-        self.live.sorted().into_iter().filter_map(read).collect()
+        self.live.sorted().into_iter().map(|offset| record_at(self.cursor, offset)).collect()
     }
 }
 

@@ -37,8 +37,9 @@ pub struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    /// The state at the last checkpoint, and the offset where the log begins: the first ADD, DELETE or COMMIT.
-    pub fn at_checkpoint(cursor: Cursor<'a>, order: KeyOrder) -> (Self, u64) {
+    /// The state at the last checkpoint, of the INORDER records that `wanted` takes, and the offset where the log begins:
+    /// the first ADD, DELETE or COMMIT.
+    pub fn at_checkpoint(cursor: Cursor<'a>, order: KeyOrder, wanted: impl Fn(&Node<'a>) -> bool) -> (Self, u64) {
         let mut live = Live {
             cursor,
             order,
@@ -50,6 +51,7 @@ impl<'a> Live<'a> {
         let mut log_at = cursor.len();
         for item in Scan::new(cursor) {
             match item {
+                Item::Record(node) if node.kind == NodeKind::Inorder && !wanted(&node) => {}
                 Item::Record(node) if node.kind == NodeKind::Inorder => live.push_inorder(node),
                 Item::Record(_) | Item::Delete { .. } | Item::Commit(_) => {
                     log_at = item.span().start;
@@ -69,18 +71,30 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Puts INORDER records that damage left out of order into order; of two of one key the later is live.
+    /// Puts INORDER records that damage left out of order into order; of two of one key the one that stands in place is
+    /// live, else the later.
     fn settle(&mut self) {
         let Live { cursor, order, inorder, live, .. } = self;
         let compare = |a: &u32, b: &u32| order.compare(key_at(*cursor, *a), key_at(*cursor, *b));
         if inorder.is_sorted_by(|a, b| compare(a, b) == Ordering::Less) {
             return;
         }
+        let out_of_place = OffsetSet::new(*cursor);
+        for pair in inorder.windows(2) {
+            let [a, b] = pair else { continue };
+            if compare(a, b) != Ordering::Less {
+                out_of_place.insert(u64::from(*a));
+                out_of_place.insert(u64::from(*b));
+            }
+        }
         inorder.sort_by(compare);
         inorder.dedup_by(|later, kept| {
             let same = compare(later, kept) == Ordering::Equal;
+            let worse = out_of_place.contains(u64::from(*later)) && !out_of_place.contains(u64::from(*kept));
             if same {
-                live.remove(u64::from(*kept));
+                live.remove(u64::from(if worse { *later } else { *kept }));
+            }
+            if same && !worse {
                 *kept = *later;
             }
             same
@@ -146,34 +160,44 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Number of live records.
-    pub fn len(&self) -> usize {
-        self.added.len() + self.inorder.iter().filter(|&&offset| self.is_live(offset)).count()
+    /// Offsets of all live records in key order.
+    pub fn sorted(&self) -> Vec<u32> {
+        let inorder = self.inorder.iter().copied().filter(|&offset| self.is_live(offset));
+        if self.added.is_empty() {
+            return inorder.collect();
+        }
+        let mut added = self.added_as_listed();
+        added.sort_by(|&a, &b| self.compare(a, b));
+        let mut sorted = Vec::with_capacity(self.inorder.len() + added.len());
+        let mut added = added.into_iter().peekable();
+        for offset in inorder {
+            while let Some(next) = added.next_if(|&next| self.compare(next, offset) == Ordering::Less) {
+                sorted.push(next);
+            }
+            sorted.push(offset);
+        }
+        sorted.extend(added);
+        sorted
     }
 
-    /// Offsets of all live records in key order.
-    ///
-    /// Starts from the file's own list, which is in order already unless it is damaged, and sorts what that leaves.
-    pub fn sorted(&self) -> Vec<u32> {
-        let mut offsets = Vec::with_capacity(self.len());
+    fn compare(&self, a: u32, b: u32) -> Ordering {
+        self.order.compare(key_at(self.cursor, a), key_at(self.cursor, b))
+    }
+
+    /// Offsets of what the log added, as far as possible in the order of the file's own list, which leaves little to sort.
+    fn added_as_listed(&self) -> Vec<u32> {
+        let mut offsets = Vec::with_capacity(self.added.len());
         let list = List::new(self.cursor);
-        let taken = OffsetSet::new(self.cursor);
-        let mut take = |offset: u32| {
-            let wanted = self.is_live(offset) && taken.insert(u64::from(offset));
-            if wanted {
-                offsets.push(offset);
-            }
-            wanted
-        };
+        let wanted = OffsetSet::new(self.cursor);
+        self.added.iter().for_each(|&offset| {
+            wanted.insert(u64::from(offset));
+        });
         let first = list.head().and_then(|head| head.pointer(0)).unwrap_or_default();
         list.walk(first, 0, &mut |node| {
-            take(u32::try_from(node.offset).unwrap_or_default());
+            offsets.extend(u32::try_from(node.offset).ok().filter(|_| wanted.remove(node.offset)));
             true
         });
-        self.inorder.iter().chain(&self.added).for_each(|&offset| {
-            take(offset);
-        });
-        offsets.sort_by(|&a, &b| self.order.compare(key_at(self.cursor, a), key_at(self.cursor, b)));
+        offsets.extend(self.added.iter().filter(|&&offset| wanted.remove(u64::from(offset))));
         offsets
     }
 }

@@ -52,11 +52,14 @@ impl Item<'_> {
 /// Reads a file's items one behind the other; they cover it from where it starts to its end.
 ///
 /// What can't be read is skipped in steps of 4 bytes until something plausible starts. A step costs a bounded number of
-/// reads whatever the file holds, so the whole scan is linear in the file's length.
+/// reads whatever the file holds, and no step is taken twice, so the whole scan is linear in the file's length.
 #[derive(Clone, Debug)]
 pub struct Scan<'a> {
     cursor: Cursor<'a>,
     at: u64,
+    /// The last search for a start of anything, and the last for a start of a record.
+    items: Search,
+    records: Search,
 }
 
 impl<'a> Scan<'a> {
@@ -67,28 +70,38 @@ impl<'a> Scan<'a> {
 
     /// Scans from `offset` on, where an item starts.
     pub fn from(cursor: Cursor<'a>, offset: u64) -> Self {
-        Scan { cursor, at: offset }
+        Scan { cursor, at: offset, items: Search::default(), records: Search::default() }
     }
 
-    /// Where the next item starts.
-    pub fn offset(&self) -> u64 {
-        self.at
+    /// The item at a place behind the DUMMY node.
+    #[inline]
+    fn item(&mut self, at: u64) -> Item<'a> {
+        match item_at(self.cursor, at) {
+            Ok(Item::Record(node)) if holds_zeros(&node) && self.holds_record(&node) => {
+                self.damage(Broken::Implausible)
+            }
+            Ok(item) => item,
+            Err(broken) => self.damage(broken),
+        }
     }
 
-    fn damage(&self, broken: Broken) -> Item<'a> {
+    /// Whether a whole record starts inside a node: then a changed length has let the node swallow it.
+    #[cold]
+    fn holds_record(&mut self, node: &Node<'a>) -> bool {
+        self.records.next(self.cursor, node.offset.saturating_add(4), starts_record) < node.end()
+    }
+
+    #[cold]
+    fn damage(&mut self, broken: Broken) -> Item<'a> {
+        let len = self.cursor.len();
         let zeros = self.cursor.rest(self.at).iter().take_while(|&&b| b == 0).count() as u64;
-        if broken == Broken::Type(0) || self.at + zeros == self.cursor.len() {
-            let whole_words = if self.at + zeros == self.cursor.len() { zeros } else { zeros & !3 };
+        if broken == Broken::Type(0) || self.at + zeros == len {
+            let whole_words = if self.at + zeros == len { zeros } else { zeros & !3 };
             return Item::Zeros(Span::at(self.at, whole_words));
         }
-        let end = self.cursor.len();
-        let mut next = self.at.saturating_add(4);
-        while next < end && !starts_item(self.cursor, next) {
-            next += 4;
-        }
-        let span = Span::new(self.at, next.min(end));
+        let span = Span::new(self.at, self.items.next(self.cursor, self.at.saturating_add(4), starts_item));
         let cut = matches!(broken, Broken::Head | Broken::Key(_) | Broken::Value(_) | Broken::Pointers);
-        if next >= end && cut && begins_known(self.cursor, self.at) {
+        if span.end == len && cut && begins_known(self.cursor, self.at) {
             return Item::Torn(span, broken);
         }
         Item::Gap(span, broken)
@@ -117,11 +130,41 @@ impl<'a> Iterator for Scan<'a> {
         }
         let item = match self.at {
             DUMMY_OFFSET => self.dummy(),
-            at => item_at(self.cursor, at).unwrap_or_else(|broken| self.damage(broken)),
+            at => self.item(at),
         };
         self.at = item.span().end;
         Some(item)
     }
+}
+
+/// A search in steps of 4 bytes, remembered so that none of its steps is taken again.
+#[derive(Clone, Copy, Debug, Default)]
+struct Search {
+    /// Nothing starts from here on, in steps of 4 bytes, …
+    from: u64,
+    /// … up to here, where something does, or the file ends.
+    until: u64,
+}
+
+impl Search {
+    /// The first place from `from` on, in steps of 4 bytes, where `starts` holds; the end of the file if there is none.
+    fn next(&mut self, cursor: Cursor<'_>, from: u64, starts: fn(Cursor<'_>, u64) -> bool) -> u64 {
+        let known = (self.from..=self.until).contains(&from) && self.from % 4 == from % 4;
+        if !known {
+            let mut until = from;
+            while until < cursor.len() && !starts(cursor, until) {
+                until += 4;
+            }
+            *self = Search { from, until: until.min(cursor.len()) };
+        }
+        self.until
+    }
+}
+
+/// Whether key or value hold a zero byte: names and records of mailboxes never do, heads of records always.
+#[inline]
+fn holds_zeros(node: &Node<'_>) -> bool {
+    memchr::memchr(0, node.value).is_some() || memchr::memchr(0, node.key).is_some()
 }
 
 /// The item at `offset`, if one can be read there.

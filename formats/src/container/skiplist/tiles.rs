@@ -76,6 +76,30 @@ fn offset_field<'a>(name: &'static str, at: u64, offset: u32) -> Field<'a> {
     Field::new(name, Span::at(at, 4), Value::Offset(u64::from(offset)))
 }
 
+/// Names of the forward pointers, level 0 first.
+const FORWARD: [&str; 20] = [
+    "forward[0]",
+    "forward[1]",
+    "forward[2]",
+    "forward[3]",
+    "forward[4]",
+    "forward[5]",
+    "forward[6]",
+    "forward[7]",
+    "forward[8]",
+    "forward[9]",
+    "forward[10]",
+    "forward[11]",
+    "forward[12]",
+    "forward[13]",
+    "forward[14]",
+    "forward[15]",
+    "forward[16]",
+    "forward[17]",
+    "forward[18]",
+    "forward[19]",
+];
+
 fn node_tile<'a>(cursor: Cursor<'a>, node: &Node<'a>, kind: Kind, label: String) -> Tile<'a> {
     let bytes =
         |name, at: u64, bytes: &'a [u8]| Field::new(name, Span::at(at, bytes.len() as u64), Value::Bytes(bytes));
@@ -91,7 +115,8 @@ fn node_tile<'a>(cursor: Cursor<'a>, node: &Node<'a>, kind: Kind, label: String)
     ];
     for (i, pointer) in node.pointers().enumerate() {
         let at = Span::at(node.pointer_offset(i), 4);
-        tile.fields.push(Field::new(format!("forward[{i}]"), at, Value::Offset(u64::from(pointer))));
+        let name = FORWARD.get(i).copied().unwrap_or("forward");
+        tile.fields.push(Field::new(name, at, Value::Offset(u64::from(pointer))));
     }
     let terminator = Span::at(node.pointer_offset(node.level()), 4);
     tile.fields.push(Field::new("terminator", terminator, Value::Hex(u64::from(super::layout::TERMINATOR))));

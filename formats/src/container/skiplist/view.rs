@@ -5,8 +5,9 @@ use std::cmp::Ordering;
 use rayon::prelude::*;
 
 use super::layout::{Broken, Header, MAX_LEVEL, MIN_RECORD_LEN, Node, NodeKind};
+use super::scan::{Item, Scan};
 use crate::container::{KeyOrder, OrderTally, Record, View};
-use crate::image::Cursor;
+use crate::image::{Cursor, Span};
 
 /// Most parts a list is divided into.
 const MAX_PARTS: usize = 256;
@@ -99,20 +100,19 @@ impl<'a> List<'a> {
     }
 
     /// Walks level 0 from the node at `from` up to the one at `until` (0: the end); the visitor answers `false` to stop.
+    /// Answers whether it got there.
     #[inline]
-    pub fn walk(&self, from: u32, until: u32, visit: &mut impl FnMut(Node<'a>) -> bool) {
+    pub fn walk(&self, from: u32, until: u32, visit: &mut impl FnMut(Node<'a>) -> bool) -> bool {
         let mut pointer = from;
         for _ in 0..self.step_limit() {
             if pointer == until {
-                return;
+                return true;
             }
-            let Some(node) = self.follow(pointer) else { return };
-            if !visit(node) {
-                return;
-            }
-            let Some(next) = node.pointer(0) else { return };
+            let Some(node) = self.follow(pointer).filter(|node| visit(*node)) else { return false };
+            let Some(next) = node.pointer(0) else { return false };
             pointer = next;
         }
+        false
     }
 
     /// Where each part of level 0 starts and ends, as offsets of nodes; the last ends at 0.
@@ -128,33 +128,46 @@ impl<'a> List<'a> {
         ranges
     }
 
-    /// Which comparators fit the neighbours of level 0.
+    /// Which comparators fit the neighbours of level 0; where the list is broken, those of every record that can be read
+    /// and the one it leads to.
     ///
     /// Neighbours that no comparator explains are damage; they are left out, so that the rest still tells the order.
     pub fn tally(&self) -> OrderTally {
         let ranges = self.ranges(rayon::current_num_threads() * 4);
-        let tallies: Vec<OrderTally> = ranges.par_iter().map(|&range| self.tally_of(range)).collect();
+        let tallies: Option<Vec<OrderTally>> = ranges.par_iter().map(|&range| self.tally_of(range)).collect();
         let mut all = OrderTally::default();
-        tallies.iter().for_each(|tally| all.append(tally));
+        match tallies {
+            Some(tallies) => tallies.iter().for_each(|tally| all.append(tally)),
+            None => self.tally_in_file_order(&mut all),
+        }
         all
     }
 
-    /// The tally of one part and of the step from it into the next.
-    fn tally_of(&self, (from, until): (u32, u32)) -> OrderTally {
+    /// The tally of one part and of the step from it into the next; `None` if the list breaks off in it.
+    fn tally_of(&self, (from, until): (u32, u32)) -> Option<OrderTally> {
         let mut tally = OrderTally::default();
         let mut last: Option<Node<'a>> = None;
         let mut take = |node: Node<'a>| {
-            if let Some(before) = last {
+            if let Some(before) = last.replace(node) {
                 push_explicable(&mut tally, before, node);
             }
-            last = Some(node);
             true
         };
-        self.walk(from, until, &mut take);
+        let whole = self.walk(from, until, &mut take);
         if let Some(node) = self.follow(until) {
             take(node);
         }
-        tally
+        whole.then_some(tally)
+    }
+
+    fn tally_in_file_order(&self, tally: &mut OrderTally) {
+        for item in Scan::new(self.cursor) {
+            if let Item::Record(node) = item
+                && let Some(next) = node.pointer(0).and_then(|pointer| self.follow(pointer))
+            {
+                push_explicable(tally, node, next);
+            }
+        }
     }
 }
 
@@ -177,6 +190,12 @@ fn dummy(cursor: Cursor<'_>) -> Option<Node<'_>> {
 /// A node as the record it holds.
 pub fn record<'a>(node: Node<'a>) -> Record<'a> {
     Record { key: node.key.into(), value: node.value.into(), span: node.span() }
+}
+
+/// The record at an offset where a scan has found one.
+pub fn record_at(cursor: Cursor<'_>, offset: u32) -> Record<'_> {
+    let nothing = || Record { key: (&[][..]).into(), value: (&[][..]).into(), span: Span::at(u64::from(offset), 0) };
+    Node::read(cursor, u64::from(offset)).map_or_else(|_| nothing(), record)
 }
 
 /// The live records of a file by its pointers.

@@ -3,18 +3,18 @@
 //! Two witnesses: the log (what the file's own order says was written last) and the list (what pointers lead to). Each is
 //! believed where it is whole, and where both are broken the log is, with a word of doubt.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::bits::Bits;
-use super::graph::{Step, Walk};
-use super::layout::{FIRST_OFFSET, Head, Type, dummy};
+use super::graph::{Step, Walk, Why};
+use super::layout::{DUMMY_OFFSET, FIRST_OFFSET, Head, Type, dummy};
 use super::live::Live;
 use super::replay::replay;
-use super::scan::{Scan, What};
 use super::survey::Survey;
 use super::view::File;
-use crate::container::{Carved, Confidence, Kept, KeyOrder, Lost};
+use crate::container::{Carved, Confidence, Kept, KeyOrder, Lost, Record};
 use crate::image::{Cursor, Span};
 
 /// Stands in the list for a part that pointers don't show.
@@ -26,14 +26,30 @@ pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
     let file = survey.file(cursor);
     let list = list(file, &mut survey, order);
     let mut doubtful = HashMap::new();
-    let live = replay(cursor, &survey, order, &mut |delete, _| {
-        doubtful.insert(delete.word(cursor), delete.offset);
+    let live = replay(cursor, &survey, order, &mut |delete, deletion| {
+        let believed = deletion.certain && !survey.displaced;
+        if !believed {
+            doubtful.insert(delete.word(cursor), delete.offset);
+        }
+        believed
     });
-    let merge = Merge { file, survey: &survey, order, live: &live, doubtful, kept: Vec::new() };
+    let last_doubtful = doubtful.values().copied().max().unwrap_or_default();
+    let count = survey.header.map(|header| header.num_records);
+    let whole = !survey.displaced && !list.contains(&HOLE) && count == Some(list.len() as u64);
+    let merge = Merge {
+        whole,
+        file,
+        survey: &survey,
+        order,
+        live: &live,
+        doubtful,
+        last_doubtful,
+        front: DUMMY_OFFSET,
+        kept: Vec::with_capacity(list.len().max(live.len())),
+    };
     let kept = merge.run(&list);
     drop(list);
-    let (lost, uncommitted) = rest(file, &survey);
-    Carved { kept, lost, uncommitted }
+    Carved { kept, lost: lost(file, &survey), uncommitted: uncommitted(file, &survey) }
 }
 
 /// What pointers lead to, in key order, with marks where they fail.
@@ -44,19 +60,19 @@ fn list(file: File<'_>, survey: &mut Survey, order: KeyOrder) -> Vec<u64> {
         return list;
     }
     let visited = Bits::new(file.cursor.len());
-    let mut farthest = 0;
+    let mut moved = false;
+    let unclean = survey.header.is_none_or(|header| header.flags != 0 || header.current_size < file.cursor.len());
     Walk::run(file, survey, order, &visited, &mut |step| match step {
         Step::Node { head, bad_tail: false, .. } => list.push(head.offset),
         Step::Node { .. } => list.push(HOLE),
         Step::Hole(hole) => {
-            farthest = farthest.max(hole.target);
+            moved |= !matches!(hole.why, Why::Beyond | Why::Unreadable | Why::Unproven);
             list.push(HOLE);
         }
-        Step::Upper(_) => {}
+        // Proven pointers are wrong only where a transaction is under way, or what they lead to has moved.
+        Step::Upper(_) => moved |= !unclean,
     });
-    if survey.header.is_none() && farthest >= file.cursor.len() {
-        survey.lost.push(Span::new(file.cursor.len(), farthest));
-    }
+    survey.displaced |= moved;
     list
 }
 
@@ -68,6 +84,11 @@ struct Merge<'m, 'a> {
     live: &'m Live<'a>,
     /// What DELETEs named whose record could not be told, and where the last of those stands.
     doubtful: HashMap<u64, u64>,
+    last_doubtful: u64,
+    /// Whether the list has no hole, and as many records as the header says.
+    whole: bool,
+    /// The record of the list that was met last.
+    front: u64,
     kept: Vec<Kept<'a>>,
 }
 
@@ -100,6 +121,7 @@ impl<'a> Merge<'_, 'a> {
                 self.keep(listed, Confidence::Unverified);
             }
             hole = false;
+            self.front = listed;
         }
         for logged in log {
             self.logged_only(logged, hole);
@@ -113,23 +135,38 @@ impl<'a> Merge<'_, 'a> {
 
     /// A key that both witnesses know.
     fn both(&mut self, listed: u64, logged: u64) {
-        let confidence = if listed == logged { Confidence::Verified } else { Confidence::Unverified };
-        self.keep(listed.max(logged), confidence);
+        let confidence = match listed == logged {
+            _ if self.was_deleted(listed) => Confidence::MaybeStale,
+            true => Confidence::Verified,
+            false => Confidence::Unverified,
+        };
+        // Where pages may have changed places, position does not tell which version is newer; pointers do.
+        let offset = if self.survey.displaced { listed } else { listed.max(logged) };
+        self.keep(offset, confidence);
     }
 
     /// A record that the log says is live and pointers do not lead to.
     fn logged_only(&mut self, logged: u64, hole: bool) {
-        let in_doubt = self.survey.displaced || self.survey.loses_behind(logged);
-        if self.was_deleted(logged) {
-            return;
-        }
+        let end_is_known = self.survey.header.is_some() && self.survey.size_is_possible;
+        let lost_behind = self.survey.loses_behind(logged) || logged < self.last_doubtful;
+        let in_doubt = self.survey.displaced || !end_is_known || lost_behind;
         match (hole, in_doubt) {
+            // What has moved proves no deletion.
+            _ if self.survey.displaced => self.keep(logged, Confidence::MaybeStale),
+            _ if self.was_deleted(logged) => {}
             (true, true) => self.keep(logged, Confidence::MaybeStale),
             (true, false) => self.keep(logged, Confidence::Verified),
-            // The list is whole here and has it not: its DELETE is what was lost.
-            (false, true) => {}
+            (false, true) if self.whole || self.lost_its_delete(logged) => {}
+            (false, true) => self.keep(logged, Confidence::MaybeStale),
             (false, false) => self.keep(logged, Confidence::Unverified),
         }
+    }
+
+    /// Whether the record in front of it in the list was once led to something now lost, written later than it: its DELETE.
+    fn lost_its_delete(&self, offset: u64) -> bool {
+        let Some(front) = Head::decode(self.file.cursor, self.front) else { return false };
+        let pointers = [front.pointer(self.file.cursor, 0), front.pointer(self.file.cursor, 1)];
+        pointers.iter().any(|&pointer| pointer > offset && self.survey.is_lost(Span::at(pointer, 1)))
     }
 
     /// Whether a DELETE of which only the name of the following record is left took it away.
@@ -147,45 +184,42 @@ impl<'a> Merge<'_, 'a> {
 
     fn keep(&mut self, offset: u64, confidence: Confidence) {
         let Some(head) = self.file.record(offset) else { return };
-        let proven = head.head_is_right(self.file.cursor) && head.end <= self.survey.proven;
+        let placed = head.end <= self.survey.proven && !self.survey.displaced;
+        let proven = placed && !self.survey.is_worn(offset);
         let confidence = if proven { confidence } else { confidence.max(Confidence::Unverified) };
+        if self.kept.len() == self.kept.capacity() {
+            // Not twice as many: a record in memory is half the size of one in the file.
+            self.kept.reserve_exact(self.kept.len() / 32 + 64);
+        }
         self.kept.push(Kept { record: self.file.lend(&head), confidence });
     }
 }
 
-/// What was lost of the committed part, and what was never committed.
-fn rest<'a>(file: File<'a>, survey: &Survey) -> (Vec<Lost<'a>>, Vec<crate::container::Record<'a>>) {
+/// What was lost of the committed part, with the keys on either side.
+fn lost<'a>(file: File<'a>, survey: &Survey) -> Vec<Lost<'a>> {
     let cursor = file.cursor;
-    let mut lost: Vec<Lost<'a>> = Vec::new();
-    let mut uncommitted = Vec::new();
-    let mut before = None;
-    let mut open = 0;
-    let mut last_end = 0;
-    for item in Scan::new(cursor, super::layout::DUMMY_OFFSET) {
-        if item.is_lost() && survey.is_committed(&item.span) {
-            let span = item.span;
-            match lost.last_mut().filter(|last| last.span.end == span.start && last_end == span.start) {
-                Some(last) => last.span.end = span.end,
-                None => lost.push(Lost { span, before: before.clone(), after: None }),
-            }
-            last_end = span.end;
+    let mut records = survey.starts.iter_from(FIRST_OFFSET).filter_map(|start| Head::decode(cursor, start));
+    let mut before: Option<Head> = None;
+    let mut after = records.find(|head| head.kind == Type::Record);
+    let mut lost = Vec::new();
+    for span in survey.lost.iter().filter(|span| span.start < survey.committed.min(cursor.len())) {
+        while let Some(head) = after.filter(|head| head.offset < span.end) {
+            before = Some(head);
+            after = records.find(|head| head.kind == Type::Record);
         }
-        let head = match item.what {
-            What::Record(head) | What::Worn(head) if head.kind == Type::Record => head,
-            _ => continue,
-        };
-        let record = file.lend(&head);
-        for lost in lost.iter_mut().skip(open) {
-            lost.after = Some(record.key.clone());
-        }
-        open = lost.len();
-        before = Some(record.key.clone());
-        if head.end > file.limit {
-            uncommitted.push(record);
-        }
+        let key = |head: Option<Head>| head.map(|head| Cow::Borrowed(head.key(cursor)));
+        let span = Span::new(span.start, span.end.min(cursor.len()));
+        lost.push(Lost { span, before: key(before), after: key(after) });
     }
     if cursor.len() < FIRST_OFFSET && !cursor.is_empty() && lost.is_empty() {
         lost.push(Lost { span: Span::new(0, cursor.len()), before: None, after: None });
     }
-    (lost, uncommitted)
+    lost
+}
+
+/// The records of transactions that never ended.
+fn uncommitted<'a>(file: File<'a>, survey: &Survey) -> Vec<Record<'a>> {
+    let starts = survey.starts.iter_from(file.limit);
+    let heads = starts.filter_map(|start| Head::decode(file.cursor, start));
+    heads.filter(|head| head.kind == Type::Record).map(|head| file.lend(&head)).collect()
 }

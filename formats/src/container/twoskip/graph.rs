@@ -29,6 +29,8 @@ pub enum Why {
     Unproven,
     /// It leaves out a record that an upper level has.
     Skips,
+    /// It leads to a record of fewer levels than those that lead there.
+    TooLow,
 }
 
 /// A part of the list that pointers don't show.
@@ -154,15 +156,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         let target = at.head.next(self.file.cursor, self.file.committed);
         let answer = if at.worn { Err(Why::Unproven) } else { self.follow(target) };
         let why = match answer {
-            Ok(next) => match self.skipped(next.as_ref()) {
-                None => {
-                    if let Some(next) = &next {
-                        self.visited.insert(next.head.offset);
-                    }
-                    return next;
+            Ok(next) if self.skips(next.as_ref()) => Why::Skips,
+            Ok(next) => {
+                if let Some(next) = &next {
+                    self.visited.insert(next.head.offset);
                 }
-                Some(_) => Why::Skips,
-            },
+                return next;
+            }
             Err(why) => why,
         };
         (self.visit)(Step::Hole(Hole { from: at.head, target, why }));
@@ -181,7 +181,16 @@ impl<'w, 'a> Walk<'w, 'a> {
         if self.visited.contains(offset) {
             return Err(Why::Circle);
         }
+        if self.is_too_low(&next.head) {
+            return Err(Why::TooLow);
+        }
         if self.ascends(&next) { Ok(Some(next)) } else { Err(Why::Disorder) }
+    }
+
+    /// Whether an upper level leads to a record that does not have that level.
+    fn is_too_low(&self, head: &Head) -> bool {
+        let above = self.expected.iter().skip(head.level.into()).flatten();
+        above.into_iter().any(|(target, _)| *target == head.offset)
     }
 
     fn past_delete(&self, target: u64) -> Result<u64, Why> {
@@ -202,12 +211,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
         let cursor = self.file.cursor;
         let head = self.file.record(offset).ok_or(Why::Unreadable)?;
-        let (head_right, tail_right) = (head.head_is_right(cursor), head.tail_is_right(cursor));
-        let known = self.survey.starts.contains(offset);
-        match (head_right, tail_right) {
-            (true, true) if !known => Err(Why::Inside),
-            (false, _) if !known => Err(Why::Unreadable),
-            _ => Ok(Node { head, worn: !head_right, bad_tail: !tail_right }),
+        if self.survey.starts.contains(offset) {
+            return Ok(Node { head, worn: self.survey.is_worn(offset), bad_tail: false });
+        }
+        match (head.head_is_right(cursor), head.tail_is_right(cursor)) {
+            (true, true) => Err(Why::Inside),
+            (true, false) => Ok(Node { head, worn: false, bad_tail: true }),
+            (false, _) => Err(Why::Unreadable),
         }
     }
 
@@ -220,15 +230,19 @@ impl<'w, 'a> Walk<'w, 'a> {
         self.order.compare(a.key(self.file.cursor), b.key(self.file.cursor)) == Ordering::Less
     }
 
-    /// A record of level 1 that stands in front of `next`, the one that level 0 leads to.
-    fn skipped(&self, next: Option<&Node>) -> Option<Node> {
-        let (target, _) = (*self.expected.get(1)?)?;
-        if next.is_some_and(|next| next.head.offset == target || next.bad_tail) || target == 0 {
-            return None;
+    /// Whether the nearest record that upper levels lead to stands in front of `next`, the one that level 0 leads to.
+    fn skips(&self, next: Option<&Node>) -> bool {
+        let targets = self.expected.iter().skip(1).flatten().map(|(target, _)| *target).filter(|&target| target != 0);
+        for target in targets {
+            if next.is_some_and(|next| next.head.offset == target || next.bad_tail) {
+                return false;
+            }
+            if let Some(upper) = self.node(target).ok().filter(|node| !node.bad_tail && node.head.level > 1) {
+                let between = self.ascends(&upper) && next.is_none_or(|next| self.is_less(&upper.head, &next.head));
+                return between && !self.visited.contains(target);
+            }
         }
-        let upper = self.node(target).ok().filter(|node| !node.bad_tail && node.head.level > 1)?;
-        let between = self.ascends(&upper) && next.is_none_or(|next| self.is_less(&upper.head, &next.head));
-        (between && !self.visited.contains(target)).then_some(upper)
+        false
     }
 
     /// The nearest record further on that an upper level leads to.

@@ -163,7 +163,7 @@ impl<'a> Log<'a> {
         }
         self.damaged |= item.is_lost() || matches!(item.what, What::Worn(_));
         match item.believed() {
-            Some(head) if head.kind == Type::Commit => self.commit(&head, matches!(item.what, What::Record(_))),
+            Some(head) if head.kind == Type::Commit => self.commit(&head, item.proven().is_some()),
             Some(head) if committed || self.uncommitted_too => self.change(&head),
             Some(head) => self.note(&head),
             None => {}

@@ -1,33 +1,28 @@
 //! Replays the committed part of a file that may be damaged.
 
-use super::layout::{DUMMY_OFFSET, Head, Type};
+use super::layout::{FIRST_OFFSET, Head, Type};
 use super::live::{Deletion, Live};
-use super::scan::Scan;
 use super::survey::Survey;
 use crate::container::KeyOrder;
 use crate::image::Cursor;
 
-/// Replays what can be believed. A DELETE removes a record only if that record's own pointers agree; `doubtful` is told of
-/// the others.
+/// Replays what can be believed; `judge` answers for each DELETE whether it is to remove what it seems to remove.
 pub fn replay<'a>(
     cursor: Cursor<'a>,
     survey: &Survey,
     order: KeyOrder,
-    doubtful: &mut dyn FnMut(&Head, Deletion),
+    judge: &mut dyn FnMut(&Head, Deletion) -> bool,
 ) -> Live<'a> {
     let mut live = Live::new(cursor, order);
-    for item in Scan::new(cursor, DUMMY_OFFSET) {
-        if item.span.start >= survey.limit {
-            break;
+    let starts = survey.starts.iter_from(FIRST_OFFSET).take_while(|&start| start < survey.limit);
+    for head in starts.filter_map(|start| Head::decode(cursor, start)).filter(|head| head.end <= survey.limit) {
+        if head.kind == Type::Record {
+            live.add(&head);
+            continue;
         }
-        let Some(head) = item.believed().filter(|head| head.end <= survey.limit) else { continue };
-        match head.kind {
-            Type::Record => drop(live.add(&head)),
-            Type::Delete => match live.deletion(&head) {
-                Deletion { old: Some(old), certain: true } => live.remove(old),
-                unsure => doubtful(&head, unsure),
-            },
-            Type::Dummy | Type::Commit => {}
+        let deletion = live.deletion(&head);
+        if judge(&head, deletion) {
+            deletion.old.into_iter().for_each(|old| live.remove(old));
         }
     }
     live

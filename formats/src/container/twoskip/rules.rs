@@ -31,7 +31,7 @@ crate::rules! {
     DUMMY = "TWO-14", "dummy", Error, "no record can be found by pointers; `coroner recover` reads the records in file order";
     /// crc_head of a live record is right.
     LIVE_HEAD = "TWO-15", "live-head-crc", Error, "Cyrus stops reading here; `coroner recover` keeps the record if its tail proves it";
-    /// crc_head of a dead record, a DELETE or a COMMIT is right.
+    /// crc_head of a dead record or a COMMIT is right.
     DEAD_HEAD = "TWO-16", "dead-head-crc", Warning, "history only; write the file anew with `coroner convert`";
     /// crc_tail of a live record is right.
     LIVE_TAIL = "TWO-17", "live-tail-crc", Error, "key or value is not what was written: `coroner log --key` and other copies may have it";
@@ -71,7 +71,7 @@ crate::rules! {
     UNDEAD = "TWO-34", "undead", Error, "Cyrus shows records that were replaced or deleted: use `coroner recover`";
     /// num_records is the number of live records.
     NUM_RECORDS = "TWO-35", "num-records", Warning, "Cyrus calls the file inconsistent and never repacks it; `coroner convert` writes it anew";
-    /// A DELETE names the record that follows the deleted one, or 0 at the end of the list.
+    /// A DELETE, its crc_head being right, names the record that follows the deleted one, or 0 at the end of the list.
     DELETE_NEXT = "TWO-36", "delete-next", Error, "what was deleted cannot be said for sure: see `coroner log`";
     /// A file larger than a repack allows was repacked at least once.
     RESCUED = "TWO-37", "maybe-rescued", Note, "a conversion, or Cyrus' second recovery, which brings back deleted keys and loses their successors: compare with other copies";

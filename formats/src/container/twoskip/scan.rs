@@ -53,9 +53,16 @@ impl Item {
     /// The record it is, if its key, value or word can be believed.
     pub fn believed(&self) -> Option<Head> {
         match self.what {
-            What::Record(head) | What::Worn(head) => Some(head),
+            What::Record(head) => Some(head),
+            What::Worn(head) => (head.kind != Type::Delete).then_some(head),
+            What::BadTail(head) => (head.kind != Type::Record).then_some(head),
             _ => None,
         }
+    }
+
+    /// The record it is, if its key, value or word is proven by the sum that covers it, and so are its pointers.
+    pub fn proven(&self) -> Option<Head> {
+        self.believed().filter(|_| !matches!(self.what, What::Worn(_)))
     }
 
     /// Whether its contents can't be known.
@@ -63,7 +70,9 @@ impl Item {
         match self.what {
             What::Zeros | What::Torn(_) | What::Gap => true,
             What::BadTail(head) => head.kind == Type::Record,
-            What::Record(head) | What::Worn(head) => head.kind == Type::Dummy && head.offset != DUMMY_OFFSET,
+            What::Record(head) | What::Worn(head) if head.kind == Type::Dummy => head.offset != DUMMY_OFFSET,
+            What::Record(_) => false,
+            What::Worn(head) => head.kind == Type::Delete,
             What::Blank => false,
         }
     }
@@ -109,12 +118,16 @@ impl<'a> Scan<'a> {
     /// A record with a wrong crc_tail covers what it claims, unless something sound stands inside: then its tail is lost.
     fn bad_tail(&mut self, head: Head) -> Option<What> {
         let affordable = self.afford(&head);
-        let sound_inside = |at: u64| {
+        let overwritten = affordable && self.covers_something_sound(head.key_offset(), head.end);
+        (!overwritten).then_some(What::BadTail(head))
+    }
+
+    /// Whether a record whose sums are right stands between `start` and `end`.
+    fn covers_something_sound(&self, start: u64, end: u64) -> bool {
+        (start..end).step_by(ALIGN as usize).any(|at| {
             let inner = Head::decode(self.cursor, at).filter(|inner| inner.end <= self.end);
             inner.is_some_and(|inner| inner.head_is_right(self.cursor) && inner.tail_is_right(self.cursor))
-        };
-        let overwritten = affordable && (head.key_offset()..head.end).step_by(ALIGN as usize).any(sound_inside);
-        (!overwritten).then_some(What::BadTail(head))
+        })
     }
 
     /// A record with a wrong crc_head is believed for its tail; one without tail for its fixed bytes.
@@ -123,8 +136,13 @@ impl<'a> Scan<'a> {
             return None;
         }
         let lengths_agree = match head.kind {
-            Type::Record => head.key_len > 0 && head.padding_is_zero(self.cursor),
-            _ => true,
+            // A wrong length within the padding leaves crc_tail right, but then the last byte is one of the padding.
+            Type::Record => {
+                let last = self.cursor.u8(head.value_span().end.saturating_sub(1));
+                head.key_len > 0 && head.padding_is_zero(self.cursor) && last != Some(0)
+            }
+            Type::Dummy => true,
+            Type::Delete | Type::Commit => !self.covers_something_sound(head.offset.saturating_add(ALIGN), head.end),
         };
         (lengths_agree && head.tail_is_right(self.cursor)).then_some(What::Worn(head))
     }

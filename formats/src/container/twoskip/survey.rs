@@ -11,26 +11,31 @@ use crate::image::{Cursor, Span};
 pub struct Survey {
     /// Offsets of the `+` and `-` records whose contents can be believed.
     pub starts: Bits,
+    /// Those of them whose crc_head is wrong, in file order: their pointers can't be believed.
+    pub worn: Vec<u64>,
     /// Ranges whose contents are lost, in file order, wherever in the file.
     pub lost: Vec<Span>,
     /// How far the file is committed for sure, in bytes.
     pub proven: u64,
     /// How far it may be taken as committed: beyond `proven` only where the COMMIT itself may be lost.
     pub limit: u64,
+    /// How far it reached when it was whole; behind its end where that is missing.
+    pub committed: u64,
+    /// The farthest offset that a proven pointer leads to.
+    farthest: u64,
+    /// Where the first bytes stand that are no item at all.
+    first_gap: Option<u64>,
+    /// End of the last COMMIT whose crc_head is wrong.
+    worn_commit_end: u64,
+    /// End of the last lost range within the committed part.
+    last_loss: u64,
     /// What the header says, if it can be believed.
     pub header: Option<Header>,
-    /// Whether a COMMIT names a start that no lost range explains: pages may have changed places.
+    /// Whether something proven stands where it can't have been written (a COMMIT or DELETE names what lies behind it, or
+    /// a start that no lost range explains): pages may have changed places.
     pub displaced: bool,
     /// Whether what stands in the file allows the size that the header says.
     pub size_is_possible: bool,
-}
-
-/// What the pass remembers of the COMMITs behind it.
-#[derive(Default)]
-struct Commits {
-    last_end: u64,
-    /// Whether something was lost since.
-    lost: bool,
 }
 
 /// The header, if its check sum and the fields that its meaning hangs on are right.
@@ -44,7 +49,7 @@ pub fn believed_header(cursor: Cursor<'_>) -> Option<Header> {
 /// A COMMIT that names a place its transaction can have started at.
 fn plausible_commit(cursor: Cursor<'_>, head: &Head) -> bool {
     let start = head.word(cursor);
-    head.kind == Type::Commit && start >= FIRST_OFFSET && start <= head.offset && start % ALIGN == 0
+    head.kind == Type::Commit && start >= FIRST_OFFSET && start <= head.offset && start.is_multiple_of(ALIGN)
 }
 
 /// The file, committed as far as can be known without reading all of it: what the header says, else the end of the last
@@ -71,32 +76,44 @@ impl Survey {
         let starts = Bits::new(cursor.len());
         let mut survey = Survey {
             starts,
+            worn: Vec::new(),
             lost: Vec::new(),
             proven: FIRST_OFFSET,
             limit: 0,
+            committed: 0,
+            farthest: 0,
+            last_loss: 0,
+            first_gap: None,
+            worn_commit_end: 0,
             header,
             displaced: false,
             size_is_possible: true,
         };
-        let mut commits = Commits::default();
+        let mut last_commit_end = 0;
         for item in Scan::new(cursor, DUMMY_OFFSET) {
             if let Some(header) = &header {
                 survey.size_is_possible &= !contradicts(&item, header.current_size);
             }
             survey.take(&item);
-            commits.lost |= item.is_lost();
-            if let What::Record(head) = item.what
-                && plausible_commit(cursor, &head)
-            {
-                survey.chain(cursor, &mut commits, &head);
+            if matches!(item.what, What::Worn(head) if head.kind == Type::Commit) {
+                survey.worn_commit_end = item.span.end;
+            }
+            // A tail of other origin says nothing of a whole file; behind a loss it may be a part that moved up.
+            let size = header.map_or(u64::MAX, |header| header.current_size);
+            let beside_a_gap = survey.first_gap.is_some_and(|gap| gap < size);
+            if let Some(head) = item.proven() {
+                let fits = survey.chain(cursor, &mut last_commit_end, &head);
+                survey.displaced |= !fits && (item.span.start < size || beside_a_gap);
             }
         }
-        survey.settle(cursor, commits.last_end);
+        survey.settle(cursor, last_commit_end);
         survey
     }
 
     fn take(&mut self, item: &Item) {
         if item.is_lost() {
+            let gap = item.head().is_none().then_some(item.span.start);
+            self.first_gap = self.first_gap.or(gap);
             match self.lost.last_mut().filter(|last| last.end == item.span.start) {
                 Some(last) => last.end = item.span.end,
                 None => self.lost.push(item.span),
@@ -105,49 +122,75 @@ impl Survey {
             && matches!(head.kind, Type::Record | Type::Delete)
         {
             self.starts.insert(head.offset);
+            if matches!(item.what, What::Worn(_)) {
+                self.worn.push(head.offset);
+            }
         }
     }
 
-    /// Sees whether a COMMIT follows the one in front of it.
-    fn chain(&mut self, cursor: Cursor<'_>, commits: &mut Commits, commit: &Head) {
-        let (start, expected) = (commit.word(cursor), commits.last_end.max(FIRST_OFFSET));
-        self.displaced |= start < expected || start > expected && !commits.lost;
-        *commits = Commits { last_end: commit.end, lost: false };
+    /// Whether the record at `offset`, one of `starts`, has a wrong crc_head.
+    pub fn is_worn(&self, offset: u64) -> bool {
+        self.worn.binary_search(&offset).is_ok()
+    }
+
+    /// Whether a COMMIT follows the one in front of it, and a DELETE what it names.
+    fn chain(&mut self, cursor: Cursor<'_>, last_commit_end: &mut u64, head: &Head) -> bool {
+        match head.kind {
+            Type::Delete => head.word(cursor) < head.offset,
+            Type::Commit if plausible_commit(cursor, head) => {
+                let (start, expected) = (head.word(cursor), (*last_commit_end).max(FIRST_OFFSET));
+                let commit_before = Span::new(start.saturating_sub(MARK_LEN), start);
+                let lost = self.worn_commit_end == start || self.is_lost(commit_before);
+                *last_commit_end = head.end;
+                start == expected || start > expected && lost
+            }
+            Type::Commit => false,
+            Type::Record | Type::Dummy => {
+                let farthest = (0..=head.level).map(|index| head.pointer(cursor, index)).max();
+                self.farthest = self.farthest.max(farthest.unwrap_or_default());
+                true
+            }
+        }
+    }
+
+    /// Whether something of `span` is lost.
+    pub fn is_lost(&self, span: Span) -> bool {
+        let behind = self.lost.partition_point(|lost| lost.end <= span.start);
+        self.lost.get(behind).is_some_and(|lost| lost.overlaps(span))
     }
 
     /// Decides how far the file is committed.
     fn settle(&mut self, cursor: Cursor<'_>, last_commit_end: u64) {
         let len = cursor.len();
         if let Some(header) = self.header.filter(|_| self.size_is_possible) {
+            self.committed = header.current_size;
             self.proven = header.current_size.min(len);
             self.limit = self.proven;
-            if header.current_size > len {
-                self.lost.push(Span::new(len, header.current_size));
-            }
-            return;
+            // Cyrus sets DIRTY before it lets a file grow: this one grew by other hands, perhaps where it is damaged.
+            let grown = len > header.current_size && header.flags == 0;
+            self.displaced |= grown && self.first_gap.is_some_and(|gap| gap < self.limit);
+        } else {
+            self.proven = last_commit_end.max(FIRST_OFFSET.min(len));
+            let may_hide_a_commit = |lost: &&Span| lost.len() >= MARK_LEN || lost.end == len;
+            let hidden = self.lost.iter().rev().find(may_hide_a_commit).map_or(0, |lost| lost.end);
+            let cut_off = self.farthest >= len;
+            self.limit = if cut_off { len } else { self.proven.max(hidden).max(self.worn_commit_end) };
+            self.committed = if self.limit < len { self.limit } else { self.farthest.saturating_add(1).max(len) };
         }
-        self.proven = last_commit_end.max(FIRST_OFFSET.min(len));
-        let may_hide_a_commit = |lost: &&Span| lost.len() >= MARK_LEN || lost.end == len;
-        let hidden = self.lost.iter().rev().find(may_hide_a_commit).map_or(0, |lost| lost.end);
-        self.limit = self.proven.max(hidden);
+        if self.committed > len {
+            self.lost.push(Span::new(len, self.committed));
+        }
+        self.last_loss = self.lost.iter().rev().find(|lost| lost.start < self.committed).map_or(0, |lost| lost.end);
     }
 
     /// The file as the survey found it to be committed.
     pub fn file<'a>(&self, cursor: Cursor<'a>) -> File<'a> {
-        match self.header.filter(|_| self.size_is_possible) {
-            Some(header) => File::new(cursor, header.current_size),
-            None => File::guessed(cursor, self.limit),
-        }
+        File { cursor, committed: self.committed, limit: self.limit }
     }
 
     /// Whether a lost range that ends behind `offset` lies within the committed part.
     pub fn loses_behind(&self, offset: u64) -> bool {
-        self.lost.iter().rev().take_while(|lost| lost.end > offset).any(|lost| self.is_committed(lost))
-    }
-
-    /// Whether a lost range touches the committed part.
-    pub fn is_committed(&self, lost: &Span) -> bool {
-        lost.start < self.limit || self.header.is_some_and(|header| lost.start < header.current_size)
+        self.last_loss > offset
     }
 }
 

@@ -113,6 +113,42 @@ fn record<'a>(cursor: Cursor<'a>, head: &Head) -> Tile<'a> {
     tile
 }
 
+/// Names of the pointers in file order: level 0 has two.
+const POINTERS: [&str; 32] = [
+    "level 0 pointer 0",
+    "level 0 pointer 1",
+    "level 1 pointer",
+    "level 2 pointer",
+    "level 3 pointer",
+    "level 4 pointer",
+    "level 5 pointer",
+    "level 6 pointer",
+    "level 7 pointer",
+    "level 8 pointer",
+    "level 9 pointer",
+    "level 10 pointer",
+    "level 11 pointer",
+    "level 12 pointer",
+    "level 13 pointer",
+    "level 14 pointer",
+    "level 15 pointer",
+    "level 16 pointer",
+    "level 17 pointer",
+    "level 18 pointer",
+    "level 19 pointer",
+    "level 20 pointer",
+    "level 21 pointer",
+    "level 22 pointer",
+    "level 23 pointer",
+    "level 24 pointer",
+    "level 25 pointer",
+    "level 26 pointer",
+    "level 27 pointer",
+    "level 28 pointer",
+    "level 29 pointer",
+    "level 30 pointer",
+];
+
 fn fields<'a>(cursor: Cursor<'a>, head: &Head) -> Vec<Field<'a>> {
     let at = head.offset;
     let text = match head.kind {
@@ -131,8 +167,7 @@ fn fields<'a>(cursor: Cursor<'a>, head: &Head) -> Vec<Field<'a>> {
         let name = match (head.kind, index) {
             (Type::Delete, _) => "next".into(),
             (Type::Commit, _) => "start".into(),
-            (_, 0 | 1) => format!("level 0 pointer {index}").into(),
-            _ => format!("level {} pointer", index - 1).into(),
+            _ => POINTERS.get(usize::from(index)).copied().unwrap_or("pointer").into(),
         };
         Field { name, span: head.pointer_span(index), value: Value::Offset(head.pointer(cursor, index)) }
     }));

@@ -53,8 +53,11 @@ fn strict<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Vec<Fault>) -
     }
 }
 
+/// What follows a key, the field it stands for, and the key itself where that is unknown.
+type KeyRead<'a> = (&'a [u8], (FieldKey, Cow<'a, [u8]>));
+
 /// A key and the space behind it.
-fn field_key(rest: &[u8]) -> Option<(&[u8], (FieldKey, Cow<'_, [u8]>))> {
+fn field_key(rest: &[u8]) -> Option<KeyRead<'_>> {
     if let [letter, b' ', after @ ..] = rest
         && let Some(field) = FieldKey::from_letter(*letter)
     {

@@ -158,7 +158,8 @@ impl<'a> Look<'_, 'a> {
             Why::Unreadable => (&rules::BROKEN_LINK, "leads to no readable record"),
             Why::Inside => (&rules::BROKEN_LINK, "leads into the middle of a record"),
             Why::Circle => (&rules::BROKEN_LINK, "leads back to a record that was passed before"),
-            Why::Skips => (&rules::BROKEN_LINK, "leaves out a record that level 1 leads to"),
+            Why::Skips => (&rules::BROKEN_LINK, "leaves out a record that an upper level leads to"),
+            Why::TooLow => (&rules::BROKEN_LINK, "leads to a record of fewer levels than lead there"),
             Why::Unproven => (&rules::BROKEN_LINK, "can't be believed, since the crc of the head is wrong"),
             Why::Disorder => (&rules::ORDER, "leads to a key that does not follow"),
         };
@@ -207,12 +208,16 @@ impl<'a> Look<'_, 'a> {
     fn log(&self, sink: &mut Sink<'_>) -> Live<'a> {
         let cursor = self.cursor();
         let live = replay(cursor, self.survey, self.order, &mut |delete, deletion| {
+            if deletion.certain {
+                return true;
+            }
             let message = match deletion.old.and_then(|old| Head::decode(cursor, old)) {
                 Some(old) => format!("this DELETE should remove {}, which does not agree", self.name(&old)),
                 None => "what this DELETE removed can't be found".into(),
             };
             let finding = Finding::new(&rules::DELETE_NEXT, delete.span(), message);
             sink(finding.values("the record behind the deleted one", format!("0x{:X}", delete.word(cursor))));
+            false
         });
         self.unreached(&live, sink);
         self.undead(&live, sink);
@@ -290,7 +295,7 @@ impl<'a> Look<'_, 'a> {
             self.item(&item, live, sink);
             if let Some(commit) = item.head().filter(|head| head.kind == Type::Commit) {
                 let start = commit.word(self.cursor());
-                if matches!(item.what, What::Record(_)) && start != expected {
+                if item.proven().is_some() && start != expected {
                     let message = "this COMMIT names another start than the end of the COMMIT in front of it";
                     let finding = Finding::new(&rules::COMMIT_START, item.span, message);
                     sink(finding.values(format!("0x{expected:X}"), format!("0x{start:X}")));
@@ -319,6 +324,11 @@ impl<'a> Look<'_, 'a> {
                 }
             }
             What::Record(head) => self.contents(&head, sink),
+            What::Worn(head) if head.kind == Type::Delete => {
+                let message = "the crc of the head of a DELETE is wrong: what it removed can't be told";
+                let (stored, computed) = head.head_sums(self.cursor()).unwrap_or_default();
+                sink(Finding::new(&rules::DELETE_NEXT, head.span(), message).values(hex(computed), hex(stored)));
+            }
             What::Worn(head) => {
                 let dead = self.is_dead(live, &head, false);
                 let rule: &'static Rule = if dead { &rules::DEAD_HEAD } else { &rules::LIVE_HEAD };
