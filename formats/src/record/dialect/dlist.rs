@@ -96,6 +96,10 @@ pub(crate) fn store<'a>(
             entry.history_raw = Some(Cow::Borrowed(inner));
             note(entry, field, Spelling::List, faults);
         }
+        (FieldKey::History, Item::Text(text)) if text.spelling == Spelling::Nil => {
+            entry.history_raw = None;
+            note(entry, field, Spelling::Nil, faults);
+        }
         (FieldKey::History | FieldKey::Unknown, _) => return Err(KeptRaw(field)),
         (_, Item::Text(_)) if is_said_by_key(entry, field) => return Err(KeptRaw(FieldKey::Unknown)),
         (_, Item::Text(text)) => {
@@ -261,7 +265,12 @@ pub(crate) fn encode(entry: &Entry<'_>, numbering: Numbering, out: &mut Vec<u8>)
 fn write_field(entry: &Entry<'_>, field: FieldKey, numbering: Numbering, out: &mut Vec<u8>) {
     let number = match field {
         FieldKey::Acl => return write_acl(entry, out),
-        FieldKey::History => return write_list(b"(", entry.history_raw.as_deref().unwrap_or_default(), out),
+        FieldKey::History => {
+            return match entry.history_raw.as_deref() {
+                Some(history) => write_list(b"(", history, out),
+                None => out.extend_from_slice(b"NIL"),
+            };
+        }
         FieldKey::Uniqueid => return write_string(entry, field, entry.uniqueid.as_deref(), out),
         FieldKey::Partition => return write_string(entry, field, entry.partition.as_deref(), out),
         FieldKey::Server => return write_string(entry, field, entry.server.as_deref(), out),
