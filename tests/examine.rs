@@ -321,7 +321,7 @@ fn hexdump_chooses_tiles() {
     assert_eq!(tiles(&["--range", &format!("{start}..{}", end + 1)]), all[5..7]);
     assert_eq!(tiles(&["--findings"]), []);
     let (_, shown, _) = run(&["show", text(&path)]);
-    let key = shown.lines().last().and_then(|line| line.split_once_str("\t")).expect("a record").0;
+    let key = shown.lines().next_back().and_then(|line| line.split_once_str("\t")).expect("a record").0;
     let versions = tiles(&["--key", &coroner::render::text::printable(key)]);
     assert!(!versions.is_empty());
     for tile in versions {

@@ -30,7 +30,7 @@ impl Bits {
     #[inline]
     pub fn contains(&self, offset: u64) -> bool {
         let (index, bit) = place(offset);
-        offset % 8 == 0 && self.words.get(index).is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
+        offset.is_multiple_of(8) && self.words.get(index).is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
     }
 
     /// The least offset of the set that is `offset` or above.
@@ -128,7 +128,8 @@ impl Tree {
     /// Whether `offset` is in the set.
     pub fn contains(&self, offset: u64) -> bool {
         let (at, bit) = Tree::bit(Tree::index(offset));
-        offset % 8 == 0 && self.levels.first().and_then(|level| level.get(at)).is_some_and(|word| word & bit != 0)
+        offset.is_multiple_of(8)
+            && self.levels.first().and_then(|level| level.get(at)).is_some_and(|word| word & bit != 0)
     }
 
     /// The greatest offset of the set below `offset`.

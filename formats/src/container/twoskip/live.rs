@@ -120,7 +120,7 @@ impl<'a> Live<'a> {
         let key = head.key(self.cursor);
         if self.greatest.is_none_or(|greatest| self.order.compare(greatest, key) == Ordering::Less) {
             let old = if self.map.is_empty() { None } else { self.map.remove(&self.sort_key(key)) };
-            if self.run_count % INDEX_STEP == 0 {
+            if self.run_count.is_multiple_of(INDEX_STEP) {
                 self.index.push(head.offset);
             }
             self.run.insert(head.offset);
