@@ -3,7 +3,7 @@
 mod common;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -188,8 +188,9 @@ struct Writer {
 impl Writer {
     fn on(path: &Path) -> Self {
         let mut child = helper("hold", path);
-        let said = child.stdout.as_mut().expect("a pipe").bytes();
-        assert!(said.map(|byte| byte.expect("a byte")).any(|byte| byte == b'!'), "the lock is not held");
+        let mut said = Vec::new();
+        BufReader::new(child.stdout.as_mut().expect("a pipe")).read_until(b'!', &mut said).expect("readable");
+        assert!(said.ends_with(b"!"), "the lock is not held");
         Writer { child }
     }
 

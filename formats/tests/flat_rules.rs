@@ -85,8 +85,8 @@ fn flat_07_carriage_return() {
 #[test]
 fn flat_08_escape() {
     only(b"user.a\t0 p \nuser.b\xFFx\t0 p \n", "FLAT-8", b"\xFF");
-    only_at(b"user.a\t0 p a\xFF\xFF\xFF\n", "FLAT-8", 14..15);
-    assert!(found(b"user.a\t0 p \xFF\x80\xFF\x8A\xFF\x8D\xFF\xFF\n").is_empty());
+    only_at(b"user.a\tx\xFF\xFF\xFF\n", "FLAT-8", 10..11);
+    assert!(found(b"user.a\tx\xFF\x80\xFF\x8A\xFF\x8D\xFF\xFF\n").is_empty());
 }
 
 #[test]
@@ -146,6 +146,13 @@ fn flat_16_odd_key() {
 #[test]
 fn flat_17_empty() {
     assert_eq!(found(b""), [("FLAT-17", 0..0)]);
+}
+
+#[test]
+fn flat_18_spoilt_value() {
+    only(b"user.a\t%(T e P def\nuser.b\t0 p \n", "FLAT-18", b"%(T e P def");
+    only(b"user.a\t%(T e)) P def\nuser.b\t0 p \n", "FLAT-18", b"%(T e)) P def");
+    only(b"user.a\t0 p a\tlrs\tb\nuser.b\t0 p \n", "FLAT-18", b"0 p a\tlrs\tb");
 }
 
 #[test]

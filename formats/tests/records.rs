@@ -71,7 +71,7 @@ fn dump_of(show: &Path) -> Option<(PathBuf, Format, Style)> {
         _ => Era::D4,
     };
     let text = PathBuf::from(format!("{stem}.dump.txt"));
-    text.exists().then(|| (text, Format::Text, Style { dump: Some(Grammar::Lines(era)), ..Style::OLD }))
+    text.exists().then_some((text, Format::Text, Style { dump: Some(Grammar::Lines(era)), ..Style::OLD }))
 }
 
 /// A field as a dump can show it: absent where it is empty or `(null)`.

@@ -8,8 +8,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use coroner_formats::container::twoskip::layout::Header;
 use coroner_formats::container::twoskip::{Db, writer};
-use coroner_formats::container::{Database, Depth, KeyOrder};
+use coroner_formats::container::{CyrusOutcome, Database, Depth, KeyOrder};
 use coroner_formats::finding::Severity;
 
 const DBTOOL: &str = "/usr/lib/cyrus/bin/cyr_dbtool";
@@ -84,8 +85,10 @@ fn assert_sound(path: &Path) {
     Db::new(&bytes).verify(Depth::Full, &mut |finding| assert_eq!(finding.severity(), Severity::Note, "{finding:?}"));
 }
 
+type Records = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Databases of the shapes that a writer can get wrong.
-fn cases() -> Vec<(&'static str, Vec<(Vec<u8>, Vec<u8>)>)> {
+fn cases() -> Vec<(&'static str, Records)> {
     let simple = |count: usize| {
         (0..count).map(|i| (format!("user.{i:05}").into_bytes(), format!("value {i}").into_bytes())).collect::<Vec<_>>()
     };
@@ -143,5 +146,53 @@ fn cyrus_reads_and_changes_what_the_writer_wrote() {
         };
         let shown = witness.said(&path, &["show"]);
         assert_eq!(view_len, shown.split(|&byte| byte == b'\n').count() - 1, "{name}");
+    }
+}
+
+/// Damages a file in the way that `round` stands for.
+fn damage(bytes: &mut Vec<u8>, round: usize) -> String {
+    let len = bytes.len();
+    let at = round.wrapping_mul(2_654_435_761) % len;
+    match round % 6 {
+        0 => bytes.truncate(at.max(64)),
+        1 => bytes.extend(vec![0xA5; 8 + at % 300]),
+        2 => bytes[at] ^= 1 << (round % 8),
+        3 => {
+            let end = (at + 64).min(len);
+            bytes[at..end].fill(0);
+        }
+        4 => bytes.truncate(len - 1 - at % 200),
+        _ => {
+            let header = Header::decode(coroner_formats::image::Cursor::new(bytes)).unwrap();
+            let header = Header { flags: 1, current_size: header.current_size - 8 * (at as u64 % 40), ..header };
+            bytes[..64].copy_from_slice(&header.encode());
+        }
+    }
+    format!("way {} at {at} of {len}", round % 6)
+}
+
+#[test]
+fn cyrus_makes_of_damaged_files_what_we_foretell() {
+    let Some(witness) = Witness::new("foretold") else { return };
+    let names = ["logtail/overwrites", "logtail/purged", "murder-twoskip/mup", "incidents/outage/be1", "repacked/be1"];
+    for round in 0..60 {
+        let name = names[round % names.len()];
+        let file = common::corpus().join(format!("cyrus-3.6.1/{name}.twoskip.db"));
+        let mut bytes = fs::read(file).unwrap();
+        let how = format!("{name}, round {round}, {}", damage(&mut bytes, round));
+        let path = witness.place("damaged.db", &bytes);
+        let output = witness.run(&path, &["show"]);
+        let code = output.status.code();
+        match Db::new(&bytes).as_cyrus(KeyOrder::Unsigned) {
+            CyrusOutcome::Opens(records) => {
+                assert_eq!(code, Some(0), "{how}: {output:?}");
+                let records: Records = records.iter().map(|r| (r.key.to_vec(), r.value.to_vec())).collect();
+                assert!(output.stdout == shown(&records), "{how}: {} records", records.len());
+            }
+            CyrusOutcome::Refuses(why) => assert_eq!(code, Some(75), "{how}: {why}"),
+            CyrusOutcome::Dies(why) => assert_eq!(code, Some(70), "{how}: {why}"),
+        }
+        let leftover = path.with_extension("db.NEW");
+        let _ = fs::remove_file(leftover);
     }
 }

@@ -3,12 +3,14 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError};
 
-/// Bytes that travel together from a maker to the writer.
-const CHUNK_LEN: usize = 1 << 20;
+/// Bytes that travel together from a maker to the writer: few enough to be still in a cache when they are written.
+const CHUNK_LEN: usize = 1 << 18;
 /// Chunks of one part that may wait for the writer.
-const CHUNKS_AHEAD: usize = 2;
+const CHUNKS_AHEAD: usize = 4;
+/// Parts that may be begun, for each maker, while the writer still waits for an earlier one.
+const PARTS_AHEAD: usize = 3;
 
 /// Buffers that were written and can be filled again.
 type Spare = Mutex<Vec<Vec<u8>>>;
@@ -51,6 +53,27 @@ impl Chunks<'_> {
     }
 }
 
+/// How far the writer has come, for makers to keep near it.
+#[derive(Default)]
+struct Progress {
+    written: Mutex<usize>,
+    moved: Condvar,
+}
+
+impl Progress {
+    /// Waits until all parts but `ahead` in front of `part` are written. The first part that is not is never kept waiting.
+    fn wait(&self, part: usize, ahead: usize) {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        let near = self.moved.wait_while(written, |written| part > written.saturating_add(ahead));
+        drop(near.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn reach(&self, parts: usize) {
+        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = parts;
+        self.moved.notify_all();
+    }
+}
+
 /// Makes the text of `parts` parts on as many threads as rayon has, and writes it in the order of the parts.
 ///
 /// # Errors
@@ -62,11 +85,14 @@ pub fn ordered(
 ) -> io::Result<()> {
     let spare = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
+    let progress = Progress::default();
+    let makers = rayon::current_num_threads().min(parts);
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..parts).map(|_| sync_channel(CHUNKS_AHEAD)).unzip();
     let senders: Vec<_> = senders.into_iter().map(|sender| Mutex::new(Some(sender))).collect();
     let maker = || loop {
         let part = next.fetch_add(1, Ordering::Relaxed);
         let Some(sender) = senders.get(part) else { break };
+        progress.wait(part, makers * PARTS_AHEAD);
         let Some(full) = sender.lock().unwrap_or_else(PoisonError::into_inner).take() else { break };
         let mut chunks = Chunks { buffer: fresh(&spare), full, spare: &spare, open: true };
         make(part, &mut chunks);
@@ -75,10 +101,12 @@ pub fn ordered(
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..rayon::current_num_threads().min(parts) {
+        for _ in 0..makers {
             scope.spawn(maker);
         }
-        write_all(receivers, &spare, &mut write)
+        let written = write_all(receivers, &spare, &progress, &mut write);
+        progress.reach(usize::MAX);
+        written
     })
 }
 
@@ -86,12 +114,16 @@ pub fn ordered(
 fn write_all(
     parts: Vec<Receiver<Vec<u8>>>,
     spare: &Spare,
+    progress: &Progress,
     mut write: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
-    for mut chunk in parts.into_iter().flatten() {
-        write(&chunk)?;
-        chunk.clear();
-        spare.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
+    for (part, chunks) in parts.into_iter().enumerate() {
+        for mut chunk in chunks {
+            write(&chunk)?;
+            chunk.clear();
+            spare.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
+        }
+        progress.reach(part + 1);
     }
     Ok(())
 }
@@ -106,7 +138,7 @@ mod tests {
     use super::*;
 
     fn text(part: usize) -> String {
-        format!("part {part}\n").repeat(if part % 3 == 0 { 300_000 } else { part })
+        format!("part {part}\n").repeat(if part.is_multiple_of(3) { 300_000 } else { part })
     }
 
     fn make(part: usize, chunks: &mut Chunks<'_>) {

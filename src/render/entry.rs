@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::json::{self, Object, text};
 use super::text::printable;
 use crate::formats::container::Record;
-use crate::formats::record::{Acl, Entry, Numbering};
+use crate::formats::record::{Acl, AclPair, Entry, Numbering};
 
 /// Heads of the table's columns.
 pub const COLUMNS: [&str; 6] = ["NAME", "TYPE", "SERVER", "PARTITION", "UNIQUEID", "ACL"];
@@ -97,17 +97,24 @@ pub fn object(object: Object, entry: &Entry<'_>, record: &Record<'_>) -> Json {
         .done()
 }
 
-/// Adds an ACL as an object, rights by identifier; as a list `NAME_pairs` too where an object cannot hold it.
+/// Adds an ACL as an object, rights by identifier, as Cyrus reads its text form. Where that is not all that the record
+/// says (an identifier twice or with a TAB in it, bytes that are no text), the record's own pairs follow as `NAME_pairs`.
 pub fn with_acl(object: Object, name: &str, acl: &Acl<'_>) -> Object {
-    let mut rights = Object::new();
-    let mut pairs: Vec<Json> = Vec::new();
+    let as_text = Acl::text(acl.to_text());
     let mut seen = HashSet::new();
-    let mut holds = true;
-    for pair in acl.pairs() {
+    let mut rights = Object::new();
+    let mut holds = acl.same_pairs(&as_text);
+    let mut pairs = as_text.pairs();
+    for pair in pairs.by_ref() {
         let ((identifier, raw), (letters, raw_letters)) = (text(&pair.identifier), text(&pair.rights));
         holds &= raw.is_none() && raw_letters.is_none() && seen.insert(identifier.clone());
         rights = rights.with(&identifier, letters);
-        pairs.push(Object::new().bytes("identifier", &pair.identifier).bytes("rights", &pair.rights).done());
     }
-    object.with(name, rights.done()).with_some(&format!("{name}_pairs"), (!holds).then(|| json!(pairs)))
+    if let Some(odd) = pairs.odd() {
+        rights = rights.with(&text(odd).0, "");
+    }
+    let pair =
+        |pair: AclPair<'_>| Object::new().bytes("identifier", &pair.identifier).bytes("rights", &pair.rights).done();
+    let pairs = (!holds).then(|| acl.pairs().map(pair).collect::<Vec<Json>>());
+    object.with(name, rights.done()).with_some(&format!("{name}_pairs"), pairs)
 }

@@ -9,11 +9,17 @@ use memchr::{memchr, memchr_iter, memrchr};
 ///
 /// Brackets count outside of quoted strings and literals (`lib/dlist.c`, `dlist_parse`).
 pub fn dlist_len(value: &[u8]) -> Option<usize> {
+    dlist(value).map(|(len, _)| len)
+}
+
+/// The same, and whether it holds bytes outside of literals that a Cyrus only writes in literals.
+fn dlist(value: &[u8]) -> Option<(usize, bool)> {
     if !value.starts_with(b"%(") {
         return None;
     }
     let mut depth = 0usize;
     let mut at = 0usize;
+    let mut odd = false;
     while let Some(&byte) = value.get(at) {
         at = at.checked_add(1)?;
         match byte {
@@ -21,12 +27,16 @@ pub fn dlist_len(value: &[u8]) -> Option<usize> {
             b')' => {
                 depth = depth.checked_sub(1)?;
                 if depth == 0 {
-                    return Some(at);
+                    return Some((at, odd));
                 }
             }
-            b'"' => at = behind_quoted(value, at)?,
+            b'"' => {
+                let end = behind_quoted(value, at)?;
+                odd |= value.get(at..end)?.iter().any(|&b| is_odd_in_dlist(b));
+                at = end;
+            }
             b'{' => at = behind_literal(value, at)?,
-            _ => {}
+            byte => odd |= is_odd_in_dlist(byte),
         }
     }
     None
@@ -84,6 +94,49 @@ pub fn looks_whole(value: &[u8]) -> bool {
     dlist_len(value) == Some(value.len()) || (is_numbered(value) && value.ends_with(b"\t"))
 }
 
+/// What a value looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// As a Cyrus writes it: a closed dlist, a numbered line whose ACL is pairs, or nothing at all.
+    Whole,
+    /// It begins as one of those, but does not go on like it.
+    Spoilt,
+    /// Nothing that mailboxes.db holds.
+    Foreign,
+}
+
+/// What an unescaped value looks like.
+pub fn judge(value: &[u8]) -> Verdict {
+    let whole = if value.starts_with(b"%(") {
+        dlist(value) == Some((value.len(), false))
+    } else if is_numbered(value) {
+        is_numbered_whole(value)
+    } else {
+        return if value.is_empty() { Verdict::Whole } else { Verdict::Foreign };
+    };
+    if whole { Verdict::Whole } else { Verdict::Spoilt }
+}
+
+/// Whether `byte` occurs in dlists only within literals (`lib/dlist.c`, `dlist_print`, quotes no byte from 0x80 up).
+fn is_odd_in_dlist(byte: u8) -> bool {
+    byte >= 0x7F || (byte < 0x1D && !matches!(byte, b'\t' | b'\n' | b'\r'))
+}
+
+/// Whether a location and an ACL of pairs follow the number; the last TAB may be missing, as editors strip it.
+fn is_numbered_whole(value: &[u8]) -> bool {
+    let mut words = value.splitn(3, |&b| b == b' ').skip(1);
+    let location =
+        words.next().is_some_and(|location| !location.is_empty() && !location.iter().any(u8::is_ascii_control));
+    let acl = words.next().unwrap_or_default();
+    let mut fields = acl.strip_suffix(b"\t").unwrap_or(acl).split(|&b| b == b'\t');
+    let is_right = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-';
+    let mut pairs = std::iter::from_fn(|| fields.next().map(|identifier| (identifier, fields.next())));
+    let paired = pairs.all(|(identifier, rights)| {
+        !identifier.iter().any(u8::is_ascii_control) && rights.is_some_and(|rights| rights.iter().all(is_right))
+    });
+    location && (acl.is_empty() || paired)
+}
+
 /// Where a second record begins inside the value of a line whose LF is lost: the range of its key within the value.
 ///
 /// A dlist that is closed has nothing behind it, and a line holds no raw TAB in it. A value up to 2.4 never has `number SP`
@@ -125,6 +178,21 @@ mod tests {
     fn shapes_are_told_apart() {
         assert!(is_numbered(b"0 default anna\tlrs\t"));
         assert!(!is_numbered(b"default anna") && !is_numbered(b" 1") && !is_numbered(b"12"));
+        for whole in [&b"%(T e)"[..], b"", b"0 p ", b"0 p", b"1 be1!p a\tlrs\tb\t\t", b"0 p a\tlrs"] {
+            assert_eq!(judge(whole), Verdict::Whole, "{whole:?}");
+        }
+        for spoilt in [
+            &b"%(T e"[..],
+            b"%(T e))",
+            b"%(T \x80)",
+            b"0 p a",
+            b"0 p a\tlrs\tb\t",
+            b"0 \x01 a\tlrs\t",
+            b"0 p a\tl\x80s\t",
+        ] {
+            assert_eq!(judge(spoilt), Verdict::Spoilt, "{spoilt:?}");
+        }
+        assert_eq!(judge(b"5"), Verdict::Foreign);
         assert!(is_record(b"%(T e)") && is_record(b"(uniqueid x) 0 default "));
     }
 }

@@ -155,6 +155,7 @@ impl<'a> Pairs<'a> {
         self.odd.as_deref()
     }
 
+    #[inline]
     fn element(&mut self) -> Option<Cow<'a, [u8]>> {
         if self.rest.is_empty() {
             return None;
@@ -164,6 +165,11 @@ impl<'a> Pairs<'a> {
                 let (element, rest) = self.rest.split_once_str(b"\t").unwrap_or((self.rest, b""));
                 self.rest = rest;
                 Some(Cow::Borrowed(element))
+            }
+            AclForm::Kvlist if !matches!(self.rest.first(), Some(b'"' | b'{')) => {
+                let (rest, word) = item::atom(self.rest).ok()?;
+                self.rest = rest.strip_prefix(b" ").unwrap_or(rest);
+                Some(Cow::Borrowed(word))
             }
             AclForm::Kvlist => {
                 let (rest, text) = item::text(self.rest).ok()?;
@@ -177,6 +183,7 @@ impl<'a> Pairs<'a> {
 impl<'a> Iterator for Pairs<'a> {
     type Item = AclPair<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<AclPair<'a>> {
         let before = self.rest.len();
         let identifier = self.element()?;

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use bstr::ByteSlice;
 
+use super::dialect::plain::{self, Place};
 use super::dialect::{Grammar, dlist, dump, extended, legacy};
 use super::entry::{Entry, Family, Under};
 use super::key::{Key, KeyStyle};
 use super::mbtype::Numbering;
-use super::name::Name;
+use super::name::{Form, Name};
 use super::rules;
 use crate::finding::Rule;
 use crate::text::lines::{self, Recognition};
@@ -82,39 +83,55 @@ pub fn decode<'a>(key: &'a [u8], value: &'a [u8], style: &Style) -> Decoded<'a> 
     if let Some(grammar) = style.dump {
         return decode_dumped(key, value, grammar, style.numbering);
     }
-    let mut decoded = Decoded { key: Key::decode(key, style.keys), entry: None, faults: Vec::new() };
-    let family = family_of(value);
-    let mut entry = match &decoded.key {
-        Key::Mailbox(name) => Entry::new(family, name.clone()),
-        Key::Uniqueid(uniqueid) => {
-            let mut entry = Entry::new(family, Name::db(&b""[..]));
-            entry.under = Under::Uniqueid;
-            entry.uniqueid = Some(Cow::Borrowed(uniqueid));
-            entry
-        }
-        Key::Jmap { jmapid, .. } => {
-            let mut entry = Entry::new(family, Name::db(&b""[..]));
-            entry.under = Under::Jmapid;
-            entry.jmapid = Some(Cow::Borrowed(jmapid));
-            entry
-        }
-        _ => return decoded,
+    let decoded_key = Key::decode(key, style.keys);
+    let Some(place) = place(&decoded_key, key) else {
+        return Decoded { key: decoded_key, entry: None, faults: Vec::new() };
     };
+    if let Some(entry) = plain::decode(&place, value) {
+        return Decoded { key: decoded_key, entry: Some(entry), faults: Vec::new() };
+    }
+    decode_any(decoded_key, &place, value, style.numbering)
+}
+
+/// What the key says of a mailbox's entry; `None` for the keys of other indexes.
+#[inline(always)]
+fn place<'a>(decoded: &Key<'a>, key: &'a [u8]) -> Option<Place<'a>> {
+    let behind = |letters: usize| key.get(letters..).unwrap_or_default();
+    Some(match decoded {
+        Key::Mailbox(name) => {
+            let letters = usize::from(name.form() == Form::Db);
+            Place { under: Under::Name, name: behind(letters), form: name.form(), id: b"" }
+        }
+        Key::Uniqueid(id) => Place { under: Under::Uniqueid, name: b"", form: Form::Db, id },
+        Key::Jmap { jmapid, .. } => Place { under: Under::Jmapid, name: b"", form: Form::Db, id: jmapid },
+        _ => return None,
+    })
+}
+
+/// Reads a value of any family and condition.
+#[inline(never)]
+fn decode_any<'a>(key: Key<'a>, place: &Place<'a>, value: &'a [u8], numbering: Numbering) -> Decoded<'a> {
+    let mut faults = Vec::new();
+    let mut entry = Entry::new(family_of(value), Name::new(place.form, place.name));
+    entry.under = place.under;
     entry.raw = Cow::Borrowed(value);
-    let faults = &mut decoded.faults;
-    let read = match family {
-        Family::Dlist => dlist::decode(&mut entry, value, faults),
-        Family::L2 => extended::decode(&mut entry, value, style.numbering, faults),
-        Family::L1 => legacy::decode_l1(&mut entry, value, style.numbering, faults),
+    match place.under {
+        Under::Name => {}
+        Under::Uniqueid => entry.uniqueid = Some(Cow::Borrowed(place.id)),
+        Under::Jmapid => entry.jmapid = Some(Cow::Borrowed(place.id)),
+    }
+    let read = match entry.family {
+        Family::Dlist => dlist::decode(&mut entry, value, &mut faults),
+        Family::L2 => extended::decode(&mut entry, value, numbering, &mut faults),
+        Family::L1 => legacy::decode_l1(&mut entry, value, numbering, &mut faults),
         Family::L0 | Family::Dump => legacy::decode_l0(&mut entry, value),
     };
     if read {
-        decoded.entry = Some(entry);
-    } else {
-        let shown = value.get(..value.len().min(60)).unwrap_or_default();
-        push(faults, &rules::UNREADABLE, format!("the value is of no known encoding: {:?}", shown.as_bstr()));
+        return Decoded { key, entry: Some(entry), faults };
     }
-    decoded
+    let shown = value.get(..value.len().min(60)).unwrap_or_default();
+    push(&mut faults, &rules::UNREADABLE, format!("the value is of no known encoding: {:?}", shown.as_bstr()));
+    Decoded { key, entry: None, faults }
 }
 
 /// Reads a line or an object of a dump. What is wrong with its text is for the dump's own rules to say.

@@ -89,7 +89,7 @@ impl FieldKey {
     ];
 
     /// Its key in a dlist; '?' for [`FieldKey::Unknown`].
-    pub fn letter(self) -> u8 {
+    pub const fn letter(self) -> u8 {
         match self {
             FieldKey::Acl => b'A',
             FieldKey::Uniqueid => b'I',
@@ -110,21 +110,7 @@ impl FieldKey {
     /// The field of a dlist key of one letter.
     #[inline]
     pub fn from_letter(letter: u8) -> Option<FieldKey> {
-        Some(match letter {
-            b'A' => FieldKey::Acl,
-            b'I' => FieldKey::Uniqueid,
-            b'P' => FieldKey::Partition,
-            b'S' => FieldKey::Server,
-            b'T' => FieldKey::Type,
-            b'V' => FieldKey::Uidvalidity,
-            b'M' => FieldKey::Mtime,
-            b'F' => FieldKey::Foldermodseq,
-            b'C' => FieldKey::Createdmodseq,
-            b'N' => FieldKey::Name,
-            b'H' => FieldKey::History,
-            b'J' => FieldKey::Jmapid,
-            _ => return None,
-        })
+        OF_LETTER.get(letter as usize).copied().flatten()
     }
 
     /// The word printed and used in JSON; those of `ctl_mboxlist -d`'s JSON where it has one.
@@ -146,6 +132,17 @@ impl FieldKey {
         }
     }
 }
+
+/// The field of each letter.
+const OF_LETTER: [Option<FieldKey>; 128] = {
+    let mut fields = [None; 128];
+    let mut index = 0;
+    while index < FieldKey::ALL.len() {
+        fields[FieldKey::ALL[index].letter() as usize] = Some(FieldKey::ALL[index]);
+        index += 1;
+    }
+    fields
+};
 
 /// Under which key a record stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default)]
@@ -214,6 +211,7 @@ pub struct Entry<'a> {
 
 impl<'a> Entry<'a> {
     /// An entry of the given name without anything else.
+    #[inline(always)]
     pub fn new(family: Family, name: Name<'a>) -> Self {
         Entry {
             family,

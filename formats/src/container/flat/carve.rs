@@ -8,7 +8,8 @@ use memchr::{memchr, memchr2};
 use super::layout;
 use super::scan::{self, Piece, Shape};
 use super::view::record;
-use crate::container::{Carved, Confidence, CyrusOutcome, Kept, KeyOrder, Lost, Record, shape};
+use crate::container::shape::{self, Verdict};
+use crate::container::{Carved, Confidence, CyrusOutcome, Kept, KeyOrder, Lost, Record};
 use crate::image::{Cursor, Span};
 
 /// Harvests every line that parses; see [`Database::carve`](crate::container::Database::carve).
@@ -16,19 +17,56 @@ use crate::image::{Cursor, Span};
 /// A line is verified when it stands between its neighbours in mbox order, which a piece of another line hardly does.
 /// Of two lines with one key the later is kept, as one that may be stale.
 pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
-    let mut harvest = Harvest { cursor, ..Harvest::default() };
+    let mut harvest = Harvest { cursor, of_mailboxes: is_of_mailboxes(cursor), ..Harvest::default() };
     let mut pieces = scan::pieces(cursor, 0, cursor.len()).peekable();
     while let Some(piece) = pieces.next() {
         let next = pieces.peek().filter(|next| next.shape == Shape::Record).map(|next| next.key);
         harvest.piece(&piece, next);
     }
-    Carved { kept: newest(harvest.kept, order), lost: harvest.lost, uncommitted: Vec::new() }
+    harvest.flush();
+    let Harvest { mut kept, lost, disordered, .. } = harvest;
+    if disordered {
+        demote_seams(&mut kept);
+    }
+    Carved { kept: newest(kept, order), lost, uncommitted: Vec::new() }
 }
+
+/// Whether most of the first values look like those of mailboxes.db: what does not is then no value of its.
+fn is_of_mailboxes(cursor: Cursor<'_>) -> bool {
+    let records = scan::pieces(cursor, 0, HEAD_LEN).filter(|piece| piece.shape == Shape::Record);
+    let (mut all, mut foreign) = (0u64, 0u64);
+    for piece in records {
+        all = all.saturating_add(1);
+        foreign = foreign.saturating_add(u64::from(!piece.value.is_empty() && !shape::is_record(piece.value)));
+    }
+    foreign.saturating_mul(2) < all
+}
+
+/// Where pages changed places, a line that lies in two of them may be two halves: it is no longer proven.
+fn demote_seams(kept: &mut [Kept<'_>]) {
+    for kept in kept {
+        let Span { start, end } = kept.record.span;
+        if start / PAGE_LEN != end.saturating_sub(1) / PAGE_LEN && kept.confidence == Confidence::Verified {
+            kept.confidence = Confidence::Unverified;
+        }
+    }
+}
+
+/// How much of a file tells what it is a list of.
+const HEAD_LEN: u64 = 65_536;
+
+/// What file systems write, lose and mix up at once, at the least.
+const PAGE_LEN: u64 = 4096;
 
 struct Harvest<'a> {
     cursor: Cursor<'a>,
+    of_mailboxes: bool,
+    /// Whether a line stood behind one that belongs behind it.
+    disordered: bool,
     kept: Vec<Kept<'a>>,
     lost: Vec<Lost<'a>>,
+    /// The line in front, if the dlist on it is not closed: the next line may close it.
+    unclosed: Option<Piece<'a>>,
     /// Key of the last line that stands in its place, still escaped.
     in_place: Option<&'a [u8]>,
     /// Index of the first lost range behind which no record was kept yet.
@@ -37,13 +75,27 @@ struct Harvest<'a> {
 
 impl Default for Harvest<'_> {
     fn default() -> Self {
-        Harvest { cursor: Cursor::new(&[]), kept: Vec::new(), lost: Vec::new(), in_place: None, open: 0 }
+        let cursor = Cursor::new(&[]);
+        Harvest {
+            cursor,
+            of_mailboxes: false,
+            disordered: false,
+            kept: Vec::new(),
+            lost: Vec::new(),
+            unclosed: None,
+            in_place: None,
+            open: 0,
+        }
     }
 }
 
 impl<'a> Harvest<'a> {
     fn piece(&mut self, piece: &Piece<'a>, next: Option<&[u8]>) {
         let span = piece.line.span();
+        if self.closes(piece) {
+            return;
+        }
+        self.flush();
         match piece.shape {
             Shape::Record => self.record(piece, next),
             Shape::NoTab => self.no_tab(piece, next),
@@ -60,13 +112,19 @@ impl<'a> Harvest<'a> {
             return self.glued(piece, second, next);
         }
         let in_place = self.is_in_place(piece.key, next);
-        if is_odd(piece.key) && !in_place {
-            return self.lose(piece.line.span());
-        }
+        let value = scan::trimmed(piece.value);
+        let edited = value.len() < piece.value.len();
         let mut record = record(piece);
-        let edited = piece.value.ends_with(b"\r");
         if edited {
-            record.value = layout::decode(piece.value.strip_suffix(b"\r").unwrap_or(piece.value));
+            record.value = layout::decode(value);
+        }
+        self.disordered |= !in_place;
+        if self.of_mailboxes && record.value.starts_with(b"%(") && shape::dlist_len(&record.value).is_none() {
+            self.unclosed = Some(*piece);
+            return;
+        }
+        if !self.is_plausible(&record, in_place) {
+            return self.lose(piece.line.span());
         }
         let clean = !piece.key.iter().copied().any(shape::is_odd_in_key);
         let proven = in_place && clean && !edited && layout::bad_escape(piece.line.body).is_none();
@@ -74,6 +132,22 @@ impl<'a> Harvest<'a> {
         if in_place {
             self.in_place = Some(piece.key);
         }
+    }
+
+    /// Whether a line can be what was written there. In a list of mailboxes its value must look like one, and its key
+    /// must hold no controls; in any other list, its place speaks for it.
+    fn is_plausible(&self, record: &Record<'_>, in_place: bool) -> bool {
+        let odd = is_odd(&record.key);
+        if !self.of_mailboxes {
+            return in_place || !odd;
+        }
+        let controls = record.key.iter().copied().any(shape::is_odd_in_key);
+        let fits = match shape::judge(&record.value) {
+            Verdict::Whole => true,
+            Verdict::Spoilt => false,
+            Verdict::Foreign => in_place && !is_odd(&record.value),
+        };
+        fits && !controls && (in_place || !odd)
     }
 
     /// Whether `key` lies between the last line in its place and the next line. A line that is followed by one that is
@@ -89,6 +163,10 @@ impl<'a> Harvest<'a> {
         for lost in self.lost.get_mut(self.open..).unwrap_or_default() {
             lost.after = Some(record.key.clone());
         }
+        // What can't be read may hold the LF that this line seems to start behind.
+        let beside_lost = self.lost.last().is_some_and(|lost| lost.span.end == record.span.start);
+        let proven = confidence == Confidence::Verified && !beside_lost;
+        let confidence = if proven { confidence } else { Confidence::Unverified };
         self.open = self.lost.len();
         self.kept.push(Kept { record, confidence });
     }
@@ -107,6 +185,9 @@ impl<'a> Harvest<'a> {
         if span.is_empty() {
             return;
         }
+        if let Some(last) = self.kept.last_mut().filter(|last| last.record.span.end == span.start) {
+            last.confidence = Confidence::Unverified;
+        }
         let open = self.lost.len() > self.open;
         match self.lost.last_mut().filter(|last| open && last.span.end == span.start) {
             Some(last) => last.span.end = span.end,
@@ -117,15 +198,9 @@ impl<'a> Harvest<'a> {
         }
     }
 
-    /// A line without TAB: the second half of a dlist with a raw LF in it, or a line whose TAB became a blank.
+    /// A line without TAB: its TAB may have become a blank.
     fn no_tab(&mut self, piece: &Piece<'a>, next: Option<&[u8]>) {
         let span = piece.line.span();
-        if let Some(joined) = self.joined(piece) {
-            if let Some(last) = self.kept.last_mut() {
-                *last = Kept { record: joined, confidence: Confidence::Unverified };
-            }
-            return;
-        }
         let blank = scan::blank_for_tab(piece.line.body).and_then(|blank| piece.line.body.split_at_checked(blank));
         match blank {
             Some((key, value)) => self.plausible(key, value.get(1..).unwrap_or_default(), span, next),
@@ -133,21 +208,26 @@ impl<'a> Harvest<'a> {
         }
     }
 
-    /// The last record with this line added to its value, if that closes the dlist it left open.
-    fn joined(&self, piece: &Piece<'a>) -> Option<Record<'a>> {
-        let last = &self.kept.last()?.record;
-        if last.span.end != piece.line.start
-            || !last.value.starts_with(b"%(")
-            || shape::dlist_len(&last.value).is_some()
-        {
-            return None;
+    /// Whether this line closes the dlist of the line in front, which a raw LF cut in two; keeps both as one then.
+    fn closes(&mut self, piece: &Piece<'a>) -> bool {
+        let joined = self.unclosed.filter(|_| piece.shape == Shape::NoTab).and_then(|front| self.joined(&front, piece));
+        let Some(record) = joined else { return false };
+        self.unclosed = None;
+        self.keep(record, Confidence::Unverified);
+        true
+    }
+
+    fn joined(&self, front: &Piece<'a>, piece: &Piece<'a>) -> Option<Record<'a>> {
+        let span = Span::new(front.line.start, piece.line.span().end);
+        let value = layout::decode(self.cursor.span(Span::new(front.value_span().start, piece.line.body_span().end))?);
+        (shape::dlist_len(&value) == Some(value.len())).then(|| Record { key: layout::decode(front.key), value, span })
+    }
+
+    /// Gives up a dlist that no line closed.
+    fn flush(&mut self) {
+        if let Some(front) = self.unclosed.take() {
+            self.lose(front.line.span());
         }
-        let span = Span::new(last.span.start, piece.line.span().end);
-        let bytes = self.cursor.span(span)?;
-        let tab = memchr(layout::KEY_END, bytes)?;
-        let value = bytes.get(tab.checked_add(1)?..)?;
-        let value = layout::decode(value.strip_suffix(b"\n").unwrap_or(value));
-        (shape::dlist_len(&value) == Some(value.len())).then(|| Record { key: last.key.clone(), value, span })
     }
 
     /// A line that swallowed the next one: the first ends where its dlist closes or at the last TAB of its ACL; the
@@ -194,7 +274,7 @@ impl<'a> Harvest<'a> {
     }
 }
 
-/// Whether a key has bytes that no mailbox name has, so that only its place speaks for it.
+/// Whether a text has bytes that no mailbox name has.
 fn is_odd(key: &[u8]) -> bool {
     key.iter().copied().any(shape::is_odd_in_key) || std::str::from_utf8(key).is_err()
 }

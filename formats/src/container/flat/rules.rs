@@ -47,9 +47,12 @@ crate::rules! {
     TRAILING_BLANKS = "FLAT-15", "trailing-blanks", Warning,
         "the file was edited by hand; check the lines around";
     /// Keys hold no control bytes but 0x1D, 0x1E and 0x1F.
-    ODD_KEY = "FLAT-16", "odd-key", Warning,
+    ODD_KEY = "FLAT-16", "odd-key", Error,
         "no Cyrus makes such names; the line may be foreign data, or damaged";
     /// It is not empty.
     EMPTY = "FLAT-17", "empty", Warning,
         "Cyrus takes it for a new database; look for a full `.NEW` file beside it, and for backups";
+    /// A value that begins as a record of mailboxes.db goes on like one.
+    SPOILT_VALUE = "FLAT-18", "spoilt-value", Error,
+        "the line is cut, or parts of others lie in it; `coroner recover` leaves it out";
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use bstr::ByteSlice;
 use memchr::{memchr, memmem};
 
 use super::layout::{self, KEY_END};
@@ -114,6 +115,15 @@ pub fn blank_for_tab(body: &[u8]) -> Option<usize> {
     let blank = memmem::find(body, b" %(").filter(|&at| at > 0)?;
     let value = layout::decode(body.get(blank.checked_add(1)?..)?);
     (shape::dlist_len(&value) == Some(value.len())).then_some(blank)
+}
+
+/// A value without the CR, and the blanks behind its end, that editors leave there.
+pub fn trimmed(value: &[u8]) -> &[u8] {
+    let value = value.strip_suffix(b"\r").unwrap_or(value);
+    match value.trim_end_with(|c| c == ' ') {
+        kept if kept.ends_with(b")") || kept.ends_with(b"\t") => kept,
+        _ => value,
+    }
 }
 
 /// Whether a value that the end of the file cuts off looks whole.

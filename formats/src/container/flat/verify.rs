@@ -8,7 +8,8 @@ use memchr::memchr;
 use super::layout::{self, Style};
 use super::rules;
 use super::scan::{self, Piece, Shape};
-use crate::container::{Depth, KeyOrder, shape};
+use crate::container::shape::{self, Verdict};
+use crate::container::{Depth, KeyOrder};
 use crate::finding::{Finding, Rule, Sink};
 use crate::image::{Cursor, Span};
 
@@ -144,16 +145,20 @@ impl<'a> Pass<'a, '_, '_> {
 
     fn value(&mut self, piece: &Piece<'a>) {
         let value = piece.value;
+        let trimmed = scan::trimmed(value);
+        if shape::glued(value).is_none() && shape::judge(&layout::decode(trimmed)) == Verdict::Spoilt {
+            self.report(&rules::SPOILT_VALUE, piece.value_span(), piece, "the value does not end as it begins");
+        }
         if let Some(key) = shape::glued(value) {
             let start = piece.value_span().start.saturating_add(key.start as u64);
             let span = Span::new(start, piece.line.span().end);
             let name = value.get(key).unwrap_or_default().as_bstr();
             self.report(&rules::GLUED, span, piece, format_args!("a second record begins inside it: {name}"));
         }
-        let kept = value.trim_end_with(|c| c == ' ');
-        if kept.len() < value.len() && (kept.ends_with(b")") || kept.ends_with(b"\t")) {
+        let kept = trimmed.len();
+        if kept < value.len() && !value.ends_with(b"\r") {
             let end = piece.value_span().end;
-            let span = Span::new(end.saturating_sub(value.len().saturating_sub(kept.len()) as u64), end);
+            let span = Span::new(end.saturating_sub(value.len().saturating_sub(kept) as u64), end);
             self.report(&rules::TRAILING_BLANKS, span, piece, "blanks behind the value");
         }
     }

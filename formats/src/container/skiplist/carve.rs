@@ -1,172 +1,160 @@
 //! All that can be proven or plausibly read from a file, however damaged.
 
-use std::cmp::Ordering;
-
 use rayon::prelude::*;
 
 use super::bits::OffsetSet;
 use super::layout::{DUMMY_OFFSET, FIRST_RECORD, Header, Node, NodeKind, is_record_offset};
-use super::replay::{Deleted, Live, key_at};
+use super::links::{Links, Standing};
+use super::replay::{Deleted, Live};
 use super::scan::{Item, Scan};
-use super::view::{List, record, record_at};
-use crate::container::{Carved, Confidence, Kept, KeyOrder, Lost, Record};
+use super::view::{List, record_at};
+use crate::container::{Carved, Confidence, Kept, KeyOrder, Lost};
 use crate::image::{Cursor, Span};
 
 /// The DUMMY node's offset, which stands for the head of the list.
 const HEAD: u32 = DUMMY_OFFSET as u32;
-/// The level from which on the list is walked first: about every 64th record has it.
-const UPPER_LEVEL: usize = 6;
 
 /// Carves a file: the newest committed version of each key, by what its log and its pointers say together.
 pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
-    let (mut carver, checkpoint) = rayon::join(|| Carver::read(cursor, order), || Live::at_checkpoint(cursor, order));
+    let (mut carver, checkpoint) = rayon::join(
+        || Carver::read(cursor, order),
+        || Live::at_checkpoint(cursor, order, |node| node.is_credible(cursor)),
+    );
     let live = carver.replay(checkpoint);
     let sorted = live.sorted();
     drop(live);
-    Carved {
-        kept: carver.judge(&sorted),
-        lost: std::mem::take(&mut carver.lost),
-        uncommitted: std::mem::take(&mut carver.uncommitted),
-    }
+    let kept = carver.judge(&sorted);
+    let uncommitted = carver.uncommitted.into_iter().map(|offset| record_at(cursor, offset)).collect();
+    Carved { kept, lost: carver.lost, uncommitted }
 }
 
 struct Carver<'a> {
     cursor: Cursor<'a>,
-    order: KeyOrder,
     head: Option<Node<'a>>,
-    /// Records that some way of pointers from the head of the list leads to.
-    linked: OffsetSet,
+    links: Links<'a>,
     /// Offset behind the last COMMIT.
     committed_end: u64,
     /// Where the log begins, as far as can be told.
     log_at: u64,
     /// Ranges that can't be read, in file order.
     lost: Vec<Lost<'a>>,
-    uncommitted: Vec<Record<'a>>,
+    /// Offsets of the ADDs behind the last COMMIT.
+    uncommitted: Vec<u32>,
+    /// Offsets of live records that shared their key with another one, in order.
+    disputed: Vec<u32>,
 }
 
 impl<'a> Carver<'a> {
     /// Reads the file in order, then follows its pointers.
     fn read(cursor: Cursor<'a>, order: KeyOrder) -> Self {
         let starts = OffsetSet::new(cursor);
-        let mut carver = Carver {
-            cursor,
-            order,
-            head: List::new(cursor).head(),
-            linked: OffsetSet::new(cursor),
-            committed_end: 0,
-            log_at: declared_logstart(cursor),
-            lost: Vec::new(),
-            uncommitted: Vec::new(),
-        };
+        let mut committed_end = 0;
+        let mut log_at = declared_logstart(cursor);
+        let mut lost: Vec<Lost<'a>> = Vec::new();
+        let mut uncommitted = Vec::new();
         let mut last_key: Option<&'a [u8]> = None;
-        let mut key_wanted = false;
         for item in Scan::new(cursor) {
             let span = item.span();
+            if is_logged(&item) {
+                log_at = log_at.min(span.start);
+            }
             match item {
+                Item::Record(node) if !node.is_credible(cursor) => lose(&mut lost, span, last_key),
                 Item::Record(node) => {
                     starts.insert(node.offset);
                     last_key = Some(node.key);
-                    if std::mem::take(&mut key_wanted)
-                        && let Some(lost) = carver.lost.last_mut()
-                    {
-                        lost.after = Some(node.key.into());
+                    if let Some(lost) = lost.last_mut().filter(|lost| lost.after.is_none()) {
+                        lost.after = last_key.map(Into::into);
                     }
                     if node.kind == NodeKind::Add {
-                        carver.log_at = carver.log_at.min(span.start);
-                        carver.uncommitted.push(record(node));
+                        uncommitted.extend(u32::try_from(node.offset));
                     }
                 }
-                Item::Delete { .. } => carver.log_at = carver.log_at.min(span.start),
                 Item::Commit(_) => {
-                    carver.log_at = carver.log_at.min(span.start);
-                    carver.committed_end = span.end;
-                    carver.uncommitted.clear();
+                    committed_end = span.end;
+                    uncommitted.clear();
                 }
-                Item::Zeros(_) | Item::Torn(..) | Item::Gap(..) if span.start >= FIRST_RECORD => {
-                    carver.lose(span, last_key);
-                    key_wanted = true;
-                }
+                _ if item.is_damage() && span.start >= FIRST_RECORD => lose(&mut lost, span, last_key),
                 _ => {}
             }
         }
-        carver.follow_pointers(&starts);
-        carver
-    }
-
-    fn lose(&mut self, span: Span, before: Option<&'a [u8]>) {
-        match self.lost.last_mut() {
-            Some(lost) if lost.span.end == span.start => lost.span.end = span.end,
-            _ => self.lost.push(Lost { span, before: before.map(Into::into), after: None }),
-        }
-    }
-
-    /// Marks every record that the head of the list leads to over records whose keys ascend: first those of the upper
-    /// levels, then, side by side, what lies between them.
-    fn follow_pointers(&self, starts: &OffsetSet) {
-        let Some(head) = self.head else { return };
-        let mut nodes = vec![head];
-        self.spread(&head, UPPER_LEVEL, starts, &mut |node| nodes.push(node));
-        nodes.par_iter().for_each(|node| self.spread(node, 0, starts, &mut drop));
-    }
-
-    /// Marks what pointers of `lowest` level and above lead to from a node, and tells of each node that it marks.
-    fn spread(&self, from: &Node<'a>, lowest: usize, starts: &OffsetSet, tell: &mut dyn FnMut(Node<'a>)) {
-        let mut stack = vec![*from];
-        while let Some(from) = stack.pop() {
-            for (level, pointer) in from.pointers().enumerate().skip(lowest).rev() {
-                let offset = u64::from(pointer);
-                if !starts.contains(offset) || self.linked.contains(offset) {
-                    continue;
-                }
-                let Ok(node) = Node::read(self.cursor, offset) else { continue };
-                let is_head = from.kind == NodeKind::Dummy;
-                let ascends = is_head || self.order.compare(from.key, node.key) == Ordering::Less;
-                if ascends && node.level() > level && self.linked.insert(offset) {
-                    tell(node);
-                    stack.push(node);
-                }
-            }
-        }
+        let links = Links::follow(cursor, order, &starts, &lost);
+        let head = List::new(cursor).head();
+        Carver { cursor, head, links, committed_end, log_at, lost, uncommitted, disputed: Vec::new() }
     }
 
     /// The live records that the committed part of the log leaves, from those at the checkpoint on.
-    fn replay(&self, (mut live, log_at): (Live<'a>, u64)) -> Live<'a> {
+    fn replay(&mut self, (mut live, log_at): (Live<'a>, u64)) -> Live<'a> {
+        let mut deletion: Option<(u64, u32)> = None;
         for item in Scan::from(self.cursor, log_at) {
-            let committed = item.span().end <= self.committed_end;
+            let span = item.span();
+            let mut replaces_unknown = false;
+            if let Some((end, target)) = deletion.take() {
+                let replacement = match item {
+                    Item::Record(node) if span.start == end => Some(node),
+                    _ => None,
+                };
+                let gone = self.intended(&live, end, target, replacement);
+                replaces_unknown = gone.is_none() && replacement.is_some();
+                gone.into_iter().for_each(|node| live.remove(node));
+            }
             match item {
-                Item::Record(node) if committed || node.kind == NodeKind::Inorder => {
-                    live.add(node);
+                Item::Record(node) if span.end <= self.committed_end || node.kind == NodeKind::Inorder => {
+                    self.add(&mut live, node, replaces_unknown);
                 }
-                Item::Delete { span, target } if committed => {
-                    if let Some(node) = self.intended(&live, span, target) {
-                        live.remove(node);
-                    }
-                }
+                Item::Delete { target, .. } if span.end <= self.committed_end => deletion = Some((span.end, target)),
                 _ => {}
             }
         }
+        self.disputed.sort_unstable();
         live
     }
 
-    /// The record that a DELETE took away.
+    /// Takes an added record in, unless it can't be believed. Of two records of one key the later is taken, unless the list
+    /// speaks for the earlier: then a key has changed. (Not where the later replaces what can't be read.)
+    fn add(&mut self, live: &mut Live<'a>, node: Node<'a>, replaces_unknown: bool) {
+        if !node.is_credible(self.cursor) {
+            return;
+        }
+        let old = live.find(node.key).filter(|_| node.offset < self.links.displaced_from);
+        let kept = match old {
+            Some(old) if !replaces_unknown && self.links.standing(&old) > self.links.standing(&node) => old,
+            _ => {
+                live.add(node);
+                node
+            }
+        };
+        if old.is_some() {
+            self.disputed.extend(u32::try_from(kept.offset));
+        }
+    }
+
+    /// The record that a DELETE, which ends at `end`, took away; `replacement` is the record directly behind it.
     ///
-    /// A record that it names although pointers still lead to it, or that was not live, was hardly meant: then a live
-    /// record that no pointer leads to, and whose offset differs in a single bit, is the better reading.
-    fn intended(&self, live: &Live<'a>, span: Span, target: u32) -> Option<Node<'a>> {
+    /// A DELETE that the record behind it confirms by its key is believed. Otherwise: behind displaced bytes none is; a
+    /// record that it names although pointers still lead to it, or that was not live, was hardly meant: then a live record
+    /// that the pointers pass over, and whose offset differs in a single bit, is the better reading.
+    fn intended(&self, live: &Live<'a>, end: u64, target: u32, replacement: Option<Node<'a>>) -> Option<Node<'a>> {
         let named = match live.look_up(target) {
             Deleted::Live(node) => Some(node),
             Deleted::Dead(_) | Deleted::Nothing => None,
         };
-        if named.is_some_and(|node| !self.linked.contains(node.offset)) {
+        if named.is_some_and(|node| replacement.is_some_and(|new| new.key == node.key)) {
+            return named;
+        }
+        if u64::from(target) >= self.links.displaced_from {
+            return None;
+        }
+        let explained = self.loses(u64::from(target)) || (named.is_some() && !self.links.contains(target));
+        if explained {
             return named;
         }
         let near = (2..32).map(|bit| target ^ (1 << bit)).filter(|&offset| {
-            is_record_offset(offset) && u64::from(offset) < span.start && !self.linked.contains(u64::from(offset))
+            is_record_offset(offset) && u64::from(offset) < end && live.is_live(offset) && !self.links.contains(offset)
         });
-        let mut meant = near.filter(|&offset| live.is_live(offset));
+        let mut meant = near.filter_map(|offset| Node::read(self.cursor, u64::from(offset)).ok());
         match (meant.next(), meant.next()) {
-            (Some(offset), None) => Node::read(self.cursor, u64::from(offset)).ok(),
+            (Some(node), None) if self.links.pass_over(node.key) => Some(node),
             _ => named,
         }
     }
@@ -177,47 +165,73 @@ impl<'a> Carver<'a> {
         let hole = last_log_hole.map_or(0, |hole| hole.start);
         let mut witness = HEAD;
         let linked_before = |&offset: &u32| {
-            if self.linked.contains(u64::from(offset)) {
+            let before = witness;
+            if self.links.contains(offset) {
                 witness = offset;
             }
-            witness
+            before
         };
         let witnesses: Vec<u32> = sorted.iter().map(linked_before).collect();
         let pairs = sorted.par_iter().zip(&witnesses);
         pairs.map(|(&offset, &witness)| self.judge_one(offset, witness, hole)).collect()
     }
 
-    /// Judges a record by the last linked one in front of it, itself included, and by the last loss in the log.
+    /// Judges a record by the last linked one in front of it, and by where the last loss in the log starts.
     fn judge_one(&self, offset: u32, witness: u32, last_log_hole: u64) -> Kept<'a> {
-        let node = Node::read(self.cursor, u64::from(offset)).ok();
-        let confidence = match node {
-            Some(node) if offset == witness => {
-                let agrees = node.is_flawless() && self.leads_on(&node);
-                if agrees { Confidence::Verified } else { Confidence::Unverified }
-            }
-            _ if last_log_hole > u64::from(offset) || !self.hidden_by_loss(witness) => Confidence::MaybeStale,
-            _ => Confidence::Unverified,
+        let before = if witness == HEAD { self.head } else { Node::read(self.cursor, u64::from(witness)).ok() };
+        let record = record_at(self.cursor, offset);
+        let confidence = if self.links.contains(offset) {
+            if self.is_proven(offset, before) { Confidence::Verified } else { Confidence::Unverified }
+        } else if last_log_hole > u64::from(offset) || !self.hidden_by_loss(witness, before) {
+            Confidence::MaybeStale
+        } else {
+            Confidence::Unverified
         };
-        Kept { record: record_at(self.cursor, offset), confidence }
+        Kept { record, confidence }
     }
 
-    /// Whether the record that follows at level 0, if it can be read, has a greater key.
-    fn leads_on(&self, node: &Node<'a>) -> bool {
-        let next = node.pointer(0).unwrap_or_default();
-        let readable = next != 0 && Node::read(self.cursor, u64::from(next)).is_ok();
-        !readable || self.order.compare(node.key, key_at(self.cursor, next)) == Ordering::Less
+    /// Whether a linked record stands where it was written, is flawless, follows at level 0 on the live record in front of
+    /// it, and leads to a greater key.
+    fn is_proven(&self, offset: u32, before: Option<Node<'a>>) -> bool {
+        let Ok(node) = Node::read(self.cursor, u64::from(offset)) else { return false };
+        let in_place = u64::from(offset) < self.links.displaced_from && self.disputed.binary_search(&offset).is_err();
+        in_place
+            && node.is_flawless()
+            && self.links.standing(&node) == Standing::Linked
+            && self.links.lead_from_to(before, &node)
     }
 
     /// Whether the last linked record in front leads into a lost range of the INORDER region: what follows it there is
     /// hidden for that reason alone, not because it was taken out of the list.
-    fn hidden_by_loss(&self, witness: u32) -> bool {
+    fn hidden_by_loss(&self, witness: u32, before: Option<Node<'a>>) -> bool {
         if witness == HEAD && Node::read(self.cursor, DUMMY_OFFSET).is_err() {
             return true;
         }
-        let node = if witness == HEAD { self.head } else { Node::read(self.cursor, u64::from(witness)).ok() };
-        let Some(next) = node.and_then(|node| node.pointer(0)).map(u64::from) else { return true };
-        let after = self.lost.partition_point(|lost| lost.span.end <= next);
-        self.lost.get(after).is_some_and(|lost| lost.span.contains(next) && next < self.log_at)
+        let Some(next) = before.and_then(|node| node.pointer(0)).map(u64::from) else { return true };
+        self.loses(next) && next < self.log_at
+    }
+
+    /// Whether the byte at an offset lies in a lost range.
+    fn loses(&self, offset: u64) -> bool {
+        let after = self.lost.partition_point(|lost| lost.span.end <= offset);
+        self.lost.get(after).is_some_and(|lost| lost.span.contains(offset))
+    }
+}
+
+/// Whether an item is one of the log's.
+fn is_logged(item: &Item<'_>) -> bool {
+    match item {
+        Item::Record(node) => node.kind == NodeKind::Add,
+        Item::Delete { .. } | Item::Commit(_) => true,
+        _ => false,
+    }
+}
+
+/// Adds a lost range behind the others, to the last one if it follows that directly.
+fn lose<'a>(lost: &mut Vec<Lost<'a>>, span: Span, before: Option<&'a [u8]>) {
+    match lost.last_mut() {
+        Some(last) if last.span.end == span.start => last.span.end = span.end,
+        _ => lost.push(Lost { span, before: before.map(Into::into), after: None }),
     }
 }
 

@@ -231,8 +231,27 @@ impl<'a> Node<'a> {
     /// Whether nothing about it is odd: zero fill, a key, and pointers that could be offsets of records.
     #[inline]
     pub fn is_flawless(&self) -> bool {
-        self.zero_filled && !self.key.is_empty() && self.pointers().all(|p| p == 0 || is_record_offset(p))
+        self.zero_filled && !self.key.is_empty() && self.pointers().all(is_pointer)
     }
+
+    /// Whether its key and value can be believed to be those that were written: at most one of its pointers can't be one,
+    /// and would be an offset or 0 with a single bit changed. Bytes that came into a record push text among its pointers.
+    pub fn is_credible(&self, cursor: Cursor<'_>) -> bool {
+        let within = |p: u32| is_pointer(p) && (p < TEXT || u64::from(p) < cursor.len());
+        let nearly =
+            |p: u32| (0..32).map(|bit| p ^ (1 << bit)).any(|near| is_pointer(near) && u64::from(near) < cursor.len());
+        let mut odd = self.pointers().filter(|&p| !within(p));
+        !self.key.is_empty() && odd.next().is_none_or(nearly) && odd.next().is_none()
+    }
+}
+
+/// No word of plain text is less than this.
+const TEXT: u32 = 0x2020_2020;
+
+/// Whether a word could be a pointer.
+#[inline]
+fn is_pointer(word: u32) -> bool {
+    word == 0 || is_record_offset(word)
 }
 
 /// Whether a record could stand at `offset`.

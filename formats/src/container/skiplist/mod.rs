@@ -8,6 +8,7 @@ mod cyrus;
 mod graph;
 mod header;
 pub mod layout;
+mod links;
 mod lives;
 mod log;
 mod quick;

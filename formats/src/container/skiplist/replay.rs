@@ -37,8 +37,9 @@ pub struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    /// The state at the last checkpoint, and the offset where the log begins: the first ADD, DELETE or COMMIT.
-    pub fn at_checkpoint(cursor: Cursor<'a>, order: KeyOrder) -> (Self, u64) {
+    /// The state at the last checkpoint, of the INORDER records that `wanted` takes, and the offset where the log begins:
+    /// the first ADD, DELETE or COMMIT.
+    pub fn at_checkpoint(cursor: Cursor<'a>, order: KeyOrder, wanted: impl Fn(&Node<'a>) -> bool) -> (Self, u64) {
         let mut live = Live {
             cursor,
             order,
@@ -50,6 +51,7 @@ impl<'a> Live<'a> {
         let mut log_at = cursor.len();
         for item in Scan::new(cursor) {
             match item {
+                Item::Record(node) if node.kind == NodeKind::Inorder && !wanted(&node) => {}
                 Item::Record(node) if node.kind == NodeKind::Inorder => live.push_inorder(node),
                 Item::Record(_) | Item::Delete { .. } | Item::Commit(_) => {
                     log_at = item.span().start;
@@ -69,18 +71,30 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Puts INORDER records that damage left out of order into order; of two of one key the later is live.
+    /// Puts INORDER records that damage left out of order into order; of two of one key the one that stands in place is
+    /// live, else the later.
     fn settle(&mut self) {
         let Live { cursor, order, inorder, live, .. } = self;
         let compare = |a: &u32, b: &u32| order.compare(key_at(*cursor, *a), key_at(*cursor, *b));
         if inorder.is_sorted_by(|a, b| compare(a, b) == Ordering::Less) {
             return;
         }
+        let out_of_place = OffsetSet::new(*cursor);
+        for pair in inorder.windows(2) {
+            let [a, b] = pair else { continue };
+            if compare(a, b) != Ordering::Less {
+                out_of_place.insert(u64::from(*a));
+                out_of_place.insert(u64::from(*b));
+            }
+        }
         inorder.sort_by(compare);
         inorder.dedup_by(|later, kept| {
             let same = compare(later, kept) == Ordering::Equal;
+            let worse = out_of_place.contains(u64::from(*later)) && !out_of_place.contains(u64::from(*kept));
             if same {
-                live.remove(u64::from(*kept));
+                live.remove(u64::from(if worse { *later } else { *kept }));
+            }
+            if same && !worse {
                 *kept = *later;
             }
             same

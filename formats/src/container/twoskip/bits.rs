@@ -30,7 +30,31 @@ impl Bits {
     #[inline]
     pub fn contains(&self, offset: u64) -> bool {
         let (index, bit) = place(offset);
-        offset % 8 == 0 && self.words.get(index).is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
+        offset.is_multiple_of(8) && self.words.get(index).is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
+    }
+
+    /// The least offset of the set that is `offset` or above.
+    pub fn at_or_after(&self, offset: u64) -> Option<u64> {
+        let (from, bit) = place(offset);
+        let words = self.words.get(from..)?.iter().zip(from..);
+        let mut mask = !(bit - 1);
+        for (word, index) in words {
+            let word = word.load(Ordering::Relaxed) & std::mem::replace(&mut mask, u64::MAX);
+            if word != 0 {
+                return Some(index as u64 * 512 + u64::from(word.trailing_zeros()) * 8);
+            }
+        }
+        None
+    }
+
+    /// The offsets of the set that are `offset` or above, in order.
+    pub fn iter_from(&self, offset: u64) -> impl Iterator<Item = u64> + '_ {
+        let mut next = self.at_or_after(offset);
+        std::iter::from_fn(move || {
+            let offset = next?;
+            next = self.at_or_after(offset.saturating_add(8));
+            Some(offset)
+        })
     }
 
     /// Number of offsets in the set.
@@ -104,7 +128,8 @@ impl Tree {
     /// Whether `offset` is in the set.
     pub fn contains(&self, offset: u64) -> bool {
         let (at, bit) = Tree::bit(Tree::index(offset));
-        offset % 8 == 0 && self.levels.first().and_then(|level| level.get(at)).is_some_and(|word| word & bit != 0)
+        offset.is_multiple_of(8)
+            && self.levels.first().and_then(|level| level.get(at)).is_some_and(|word| word & bit != 0)
     }
 
     /// The greatest offset of the set below `offset`.

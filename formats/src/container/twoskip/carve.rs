@@ -3,6 +3,7 @@
 //! Two witnesses: the log (what the file's own order says was written last) and the list (what pointers lead to). Each is
 //! believed where it is whole, and where both are broken the log is, with a word of doubt.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
@@ -11,10 +12,9 @@ use super::graph::{Step, Walk, Why};
 use super::layout::{DUMMY_OFFSET, FIRST_OFFSET, Head, Type, dummy};
 use super::live::Live;
 use super::replay::replay;
-use super::scan::{Scan, What};
 use super::survey::Survey;
 use super::view::File;
-use crate::container::{Carved, Confidence, Kept, KeyOrder, Lost};
+use crate::container::{Carved, Confidence, Kept, KeyOrder, Lost, Record};
 use crate::image::{Cursor, Span};
 
 /// Stands in the list for a part that pointers don't show.
@@ -45,12 +45,11 @@ pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
         doubtful,
         last_doubtful,
         front: DUMMY_OFFSET,
-        kept: Vec::new(),
+        kept: Vec::with_capacity(list.len().max(live.len())),
     };
     let kept = merge.run(&list);
     drop(list);
-    let (lost, uncommitted) = rest(file, &survey);
-    Carved { kept, lost, uncommitted }
+    Carved { kept, lost: lost(file, &survey), uncommitted: uncommitted(file, &survey) }
 }
 
 /// What pointers lead to, in key order, with marks where they fail.
@@ -186,45 +185,41 @@ impl<'a> Merge<'_, 'a> {
     fn keep(&mut self, offset: u64, confidence: Confidence) {
         let Some(head) = self.file.record(offset) else { return };
         let placed = head.end <= self.survey.proven && !self.survey.displaced;
-        let proven = head.head_is_right(self.file.cursor) && placed;
+        let proven = placed && !self.survey.is_worn(offset);
         let confidence = if proven { confidence } else { confidence.max(Confidence::Unverified) };
+        if self.kept.len() == self.kept.capacity() {
+            // Not twice as many: a record in memory is half the size of one in the file.
+            self.kept.reserve_exact(self.kept.len() / 32 + 64);
+        }
         self.kept.push(Kept { record: self.file.lend(&head), confidence });
     }
 }
 
-/// What was lost of the committed part, and what was never committed.
-fn rest<'a>(file: File<'a>, survey: &Survey) -> (Vec<Lost<'a>>, Vec<crate::container::Record<'a>>) {
+/// What was lost of the committed part, with the keys on either side.
+fn lost<'a>(file: File<'a>, survey: &Survey) -> Vec<Lost<'a>> {
     let cursor = file.cursor;
-    let mut lost: Vec<Lost<'a>> = Vec::new();
-    let mut uncommitted = Vec::new();
-    let mut before = None;
-    let mut open = 0;
-    let mut last_end = 0;
-    for item in Scan::new(cursor, DUMMY_OFFSET) {
-        if item.is_lost() && item.span.start < survey.committed {
-            let span = item.span;
-            match lost.last_mut().filter(|last| last.span.end == span.start && last_end == span.start) {
-                Some(last) => last.span.end = span.end,
-                None => lost.push(Lost { span, before: before.clone(), after: None }),
-            }
-            last_end = span.end;
+    let mut records = survey.starts.iter_from(FIRST_OFFSET).filter_map(|start| Head::decode(cursor, start));
+    let mut before: Option<Head> = None;
+    let mut after = records.find(|head| head.kind == Type::Record);
+    let mut lost = Vec::new();
+    for span in survey.lost.iter().filter(|span| span.start < survey.committed.min(cursor.len())) {
+        while let Some(head) = after.filter(|head| head.offset < span.end) {
+            before = Some(head);
+            after = records.find(|head| head.kind == Type::Record);
         }
-        let head = match item.what {
-            What::Record(head) | What::Worn(head) if head.kind == Type::Record => head,
-            _ => continue,
-        };
-        let record = file.lend(&head);
-        for lost in lost.iter_mut().skip(open) {
-            lost.after = Some(record.key.clone());
-        }
-        open = lost.len();
-        before = Some(record.key.clone());
-        if head.end > file.limit {
-            uncommitted.push(record);
-        }
+        let key = |head: Option<Head>| head.map(|head| Cow::Borrowed(head.key(cursor)));
+        let span = Span::new(span.start, span.end.min(cursor.len()));
+        lost.push(Lost { span, before: key(before), after: key(after) });
     }
     if cursor.len() < FIRST_OFFSET && !cursor.is_empty() && lost.is_empty() {
         lost.push(Lost { span: Span::new(0, cursor.len()), before: None, after: None });
     }
-    (lost, uncommitted)
+    lost
+}
+
+/// The records of transactions that never ended.
+fn uncommitted<'a>(file: File<'a>, survey: &Survey) -> Vec<Record<'a>> {
+    let starts = survey.starts.iter_from(file.limit);
+    let heads = starts.filter_map(|start| Head::decode(file.cursor, start));
+    heads.filter(|head| head.kind == Type::Record).map(|head| file.lend(&head)).collect()
 }

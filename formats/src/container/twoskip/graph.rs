@@ -211,12 +211,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
         let cursor = self.file.cursor;
         let head = self.file.record(offset).ok_or(Why::Unreadable)?;
-        let (head_right, tail_right) = (head.head_is_right(cursor), head.tail_is_right(cursor));
-        let known = self.survey.starts.contains(offset);
-        match (head_right, tail_right) {
-            (true, true) if !known => Err(Why::Inside),
-            (false, _) if !known => Err(Why::Unreadable),
-            _ => Ok(Node { head, worn: !head_right, bad_tail: !tail_right }),
+        if self.survey.starts.contains(offset) {
+            return Ok(Node { head, worn: self.survey.is_worn(offset), bad_tail: false });
+        }
+        match (head.head_is_right(cursor), head.tail_is_right(cursor)) {
+            (true, true) => Err(Why::Inside),
+            (true, false) => Ok(Node { head, worn: false, bad_tail: true }),
+            (false, _) => Err(Why::Unreadable),
         }
     }
 

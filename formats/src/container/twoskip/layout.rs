@@ -164,12 +164,12 @@ impl Head {
     #[inline]
     pub fn decode(cursor: Cursor<'_>, offset: u64) -> Option<Head> {
         let word = cursor.be_u64(offset)?;
-        if offset % ALIGN != 0 {
+        if !offset.is_multiple_of(ALIGN) {
             return None;
         }
         let level = (word >> 48) as u8;
         let kind = match (word >> 56) as u8 {
-            b'+' if level >= 1 && level <= MAX_LEVEL => Type::Record,
+            b'+' if (1..=MAX_LEVEL).contains(&level) => Type::Record,
             b'=' if level == MAX_LEVEL => Type::Dummy,
             b'-' if level == 0 => Type::Delete,
             b'$' if level == 0 => Type::Commit,
@@ -184,7 +184,7 @@ impl Head {
         }
         let pointers = offset.checked_add(8)?;
         let sums = pointers.checked_add(8 * (u64::from(level) + 1))?;
-        let end = sums.checked_add(8 + (short_key + short_value + 7 & !7))?;
+        let end = sums.checked_add(8 + ((short_key + short_value + 7) & !7))?;
         Some(Head { offset, pointers, sums, key_len: short_key, value_len: short_value, end, kind, level })
     }
 

@@ -50,6 +50,7 @@ pub struct Live<'a> {
     run_count: usize,
     greatest: Option<&'a [u8]>,
     map: BTreeMap<Key<'a>, u64>,
+    len: usize,
 }
 
 /// What a DELETE did.
@@ -73,6 +74,7 @@ impl<'a> Live<'a> {
             run_count: 0,
             greatest: None,
             map: BTreeMap::new(),
+            len: 0,
         }
     }
 
@@ -102,12 +104,23 @@ impl<'a> Live<'a> {
         self.run_at_or_after(key).filter(|&offset| self.order.compare(self.key(offset), key) == Ordering::Equal)
     }
 
+    /// Number of live records.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
     /// Replays a `+` record; the offset of the one it replaces.
     pub fn add(&mut self, head: &Head) -> Option<u64> {
+        let old = self.insert(head);
+        self.len += usize::from(old.is_none());
+        old
+    }
+
+    fn insert(&mut self, head: &Head) -> Option<u64> {
         let key = head.key(self.cursor);
         if self.greatest.is_none_or(|greatest| self.order.compare(greatest, key) == Ordering::Less) {
             let old = if self.map.is_empty() { None } else { self.map.remove(&self.sort_key(key)) };
-            if self.run_count % INDEX_STEP == 0 {
+            if self.run_count.is_multiple_of(INDEX_STEP) {
                 self.index.push(head.offset);
             }
             self.run.insert(head.offset);
@@ -166,12 +179,10 @@ impl<'a> Live<'a> {
 
     /// Takes a record out.
     pub fn remove(&mut self, offset: u64) {
-        if !self.run.remove(offset) {
-            let place = self.sort_key(self.key(offset));
-            if self.map.get(&place) == Some(&offset) {
-                self.map.remove(&place);
-            }
-        }
+        let place = self.sort_key(self.key(offset));
+        let removed =
+            self.run.remove(offset) || self.map.get(&place) == Some(&offset) && self.map.remove(&place).is_some();
+        self.len -= usize::from(removed);
     }
 
     /// Whether the record at `offset` is live.

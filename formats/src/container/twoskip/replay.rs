@@ -1,8 +1,7 @@
 //! Replays the committed part of a file that may be damaged.
 
-use super::layout::{DUMMY_OFFSET, Head, Type};
+use super::layout::{FIRST_OFFSET, Head, Type};
 use super::live::{Deletion, Live};
-use super::scan::Scan;
 use super::survey::Survey;
 use crate::container::KeyOrder;
 use crate::image::Cursor;
@@ -15,20 +14,15 @@ pub fn replay<'a>(
     judge: &mut dyn FnMut(&Head, Deletion) -> bool,
 ) -> Live<'a> {
     let mut live = Live::new(cursor, order);
-    for item in Scan::new(cursor, DUMMY_OFFSET) {
-        if item.span.start >= survey.limit {
-            break;
+    let starts = survey.starts.iter_from(FIRST_OFFSET).take_while(|&start| start < survey.limit);
+    for head in starts.filter_map(|start| Head::decode(cursor, start)).filter(|head| head.end <= survey.limit) {
+        if head.kind == Type::Record {
+            live.add(&head);
+            continue;
         }
-        let Some(head) = item.believed().filter(|head| head.end <= survey.limit) else { continue };
-        match head.kind {
-            Type::Record => drop(live.add(&head)),
-            Type::Delete => {
-                let deletion = live.deletion(&head);
-                if judge(&head, deletion) {
-                    deletion.old.into_iter().for_each(|old| live.remove(old));
-                }
-            }
-            Type::Dummy | Type::Commit => {}
+        let deletion = live.deletion(&head);
+        if judge(&head, deletion) {
+            deletion.old.into_iter().for_each(|old| live.remove(old));
         }
     }
     live

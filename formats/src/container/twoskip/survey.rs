@@ -11,6 +11,8 @@ use crate::image::{Cursor, Span};
 pub struct Survey {
     /// Offsets of the `+` and `-` records whose contents can be believed.
     pub starts: Bits,
+    /// Those of them whose crc_head is wrong, in file order: their pointers can't be believed.
+    pub worn: Vec<u64>,
     /// Ranges whose contents are lost, in file order, wherever in the file.
     pub lost: Vec<Span>,
     /// How far the file is committed for sure, in bytes.
@@ -47,7 +49,7 @@ pub fn believed_header(cursor: Cursor<'_>) -> Option<Header> {
 /// A COMMIT that names a place its transaction can have started at.
 fn plausible_commit(cursor: Cursor<'_>, head: &Head) -> bool {
     let start = head.word(cursor);
-    head.kind == Type::Commit && start >= FIRST_OFFSET && start <= head.offset && start % ALIGN == 0
+    head.kind == Type::Commit && start >= FIRST_OFFSET && start <= head.offset && start.is_multiple_of(ALIGN)
 }
 
 /// The file, committed as far as can be known without reading all of it: what the header says, else the end of the last
@@ -74,6 +76,7 @@ impl Survey {
         let starts = Bits::new(cursor.len());
         let mut survey = Survey {
             starts,
+            worn: Vec::new(),
             lost: Vec::new(),
             proven: FIRST_OFFSET,
             limit: 0,
@@ -98,8 +101,9 @@ impl Survey {
             // A tail of other origin says nothing of a whole file; behind a loss it may be a part that moved up.
             let size = header.map_or(u64::MAX, |header| header.current_size);
             let beside_a_gap = survey.first_gap.is_some_and(|gap| gap < size);
-            if let Some(head) = item.proven().filter(|_| item.span.start < size || beside_a_gap) {
-                survey.chain(cursor, &mut last_commit_end, &head);
+            if let Some(head) = item.proven() {
+                let fits = survey.chain(cursor, &mut last_commit_end, &head);
+                survey.displaced |= !fits && (item.span.start < size || beside_a_gap);
             }
         }
         survey.settle(cursor, last_commit_end);
@@ -118,27 +122,34 @@ impl Survey {
             && matches!(head.kind, Type::Record | Type::Delete)
         {
             self.starts.insert(head.offset);
+            if matches!(item.what, What::Worn(_)) {
+                self.worn.push(head.offset);
+            }
         }
     }
 
-    /// Sees whether a COMMIT follows the one in front of it, and a DELETE what it names.
-    fn chain(&mut self, cursor: Cursor<'_>, last_commit_end: &mut u64, head: &Head) {
+    /// Whether the record at `offset`, one of `starts`, has a wrong crc_head.
+    pub fn is_worn(&self, offset: u64) -> bool {
+        self.worn.binary_search(&offset).is_ok()
+    }
+
+    /// Whether a COMMIT follows the one in front of it, and a DELETE what it names.
+    fn chain(&mut self, cursor: Cursor<'_>, last_commit_end: &mut u64, head: &Head) -> bool {
         match head.kind {
-            Type::Delete => self.displaced |= head.word(cursor) >= head.offset,
+            Type::Delete => head.word(cursor) < head.offset,
             Type::Commit if plausible_commit(cursor, head) => {
                 let (start, expected) = (head.word(cursor), (*last_commit_end).max(FIRST_OFFSET));
                 let commit_before = Span::new(start.saturating_sub(MARK_LEN), start);
                 let lost = self.worn_commit_end == start || self.is_lost(commit_before);
-                let explained = start == expected || start > expected && lost;
-                self.displaced |= !explained;
                 *last_commit_end = head.end;
+                start == expected || start > expected && lost
             }
-            Type::Commit => self.displaced = true,
-            Type::Record | Type::Dummy if self.header.is_none() => {
+            Type::Commit => false,
+            Type::Record | Type::Dummy => {
                 let farthest = (0..=head.level).map(|index| head.pointer(cursor, index)).max();
                 self.farthest = self.farthest.max(farthest.unwrap_or_default());
+                true
             }
-            Type::Record | Type::Dummy => {}
         }
     }
 

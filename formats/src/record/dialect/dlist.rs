@@ -25,7 +25,6 @@ pub(crate) fn decode<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Ve
 }
 
 /// The grammar as Cyrus reads it; `None` is its "bad format".
-#[inline]
 fn strict<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Vec<Fault>) -> Option<()> {
     let mut rest = value.strip_prefix(b"%(")?;
     let mut separator = true;
@@ -41,19 +40,6 @@ fn strict<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Vec<Fault>) -
         }
         let field_start = rest;
         let (after, (field, key)) = field_key(rest)?;
-        if let [first, ..] = after
-            && !matches!(first, b'"' | b'{' | b'(' | b'%')
-            && !matches!(field, FieldKey::Unknown | FieldKey::History)
-            && !is_said_by_key(entry, field)
-        {
-            let (after, word) = item::atom(after).ok()?;
-            store_word(entry, field, word, faults);
-            (separator, rest) = match after {
-                [b' ', next @ ..] => (true, next),
-                _ => (false, after),
-            };
-            continue;
-        }
         let (after, item) = item::item(after).ok()?;
         if let Err(raw_wanted) = store(entry, field, item, faults) {
             let len = field_start.len().saturating_sub(after.len());
@@ -67,9 +53,11 @@ fn strict<'a>(entry: &mut Entry<'a>, value: &'a [u8], faults: &mut Vec<Fault>) -
     }
 }
 
+/// What follows a key, the field it stands for, and the key itself where that is unknown.
+type KeyRead<'a> = (&'a [u8], (FieldKey, Cow<'a, [u8]>));
+
 /// A key and the space behind it.
-#[inline(always)]
-fn field_key(rest: &[u8]) -> Option<(&[u8], (FieldKey, Cow<'_, [u8]>))> {
+fn field_key(rest: &[u8]) -> Option<KeyRead<'_>> {
     if let [letter, b' ', after @ ..] = rest
         && let Some(field) = FieldKey::from_letter(*letter)
     {
@@ -80,7 +68,6 @@ fn field_key(rest: &[u8]) -> Option<(&[u8], (FieldKey, Cow<'_, [u8]>))> {
 }
 
 /// Whether the record's key says what the field would say; the key counts.
-#[inline(always)]
 fn is_said_by_key(entry: &Entry<'_>, field: FieldKey) -> bool {
     match field {
         FieldKey::Name => entry.under == Under::Name,
@@ -94,7 +81,6 @@ fn is_said_by_key(entry: &Entry<'_>, field: FieldKey) -> bool {
 pub(crate) struct KeptRaw(FieldKey);
 
 /// Puts a field where it belongs; what has the wrong shape for it is kept as it stands.
-#[inline]
 pub(crate) fn store<'a>(
     entry: &mut Entry<'a>,
     field: FieldKey,
@@ -110,11 +96,18 @@ pub(crate) fn store<'a>(
             entry.history_raw = Some(Cow::Borrowed(inner));
             note(entry, field, Spelling::List, faults);
         }
+        (FieldKey::History, Item::Text(text)) if text.spelling == Spelling::Nil => {
+            entry.history_raw = None;
+            note(entry, field, Spelling::Nil, faults);
+        }
         (FieldKey::History | FieldKey::Unknown, _) => return Err(KeptRaw(field)),
         (_, Item::Text(_)) if is_said_by_key(entry, field) => return Err(KeptRaw(FieldKey::Unknown)),
         (_, Item::Text(text)) => {
             if text.odd_spelling {
                 push(faults, &rules::NOT_EXACT, "escapes or a length that Cyrus would write otherwise");
+            }
+            if text.spelling == Spelling::Atom && text.bytes.is_empty() {
+                push(faults, &rules::NOT_EXACT, "an empty value without quotes");
             }
             note(entry, field, text.spelling, faults);
             if text.spelling != Spelling::Nil {
@@ -126,20 +119,6 @@ pub(crate) fn store<'a>(
     Ok(())
 }
 
-/// Puts a bare word where it belongs.
-#[inline(always)]
-fn store_word<'a>(entry: &mut Entry<'a>, field: FieldKey, word: &'a [u8], faults: &mut Vec<Fault>) {
-    if word == b"NIL" {
-        return note(entry, field, Spelling::Nil, faults);
-    }
-    if word.is_empty() {
-        push(faults, &rules::NOT_EXACT, "an empty value without quotes");
-    }
-    note(entry, field, Spelling::Atom, faults);
-    assign(entry, field, Cow::Borrowed(word), faults);
-}
-
-#[inline(always)]
 fn assign<'a>(entry: &mut Entry<'a>, field: FieldKey, bytes: Cow<'a, [u8]>, faults: &mut Vec<Fault>) {
     match field {
         FieldKey::Uniqueid => entry.uniqueid = Some(bytes),
@@ -161,7 +140,6 @@ fn assign<'a>(entry: &mut Entry<'a>, field: FieldKey, bytes: Cow<'a, [u8]>, faul
 }
 
 /// Notes the place of a field that has the right shape; a second one of the same key replaces the first, as in Cyrus.
-#[inline(always)]
 fn note(entry: &mut Entry<'_>, field: FieldKey, spelling: Spelling, faults: &mut Vec<Fault>) {
     if entry.layout.has(field) {
         push(
@@ -174,7 +152,6 @@ fn note(entry: &mut Entry<'_>, field: FieldKey, spelling: Spelling, faults: &mut
     }
 }
 
-#[inline(always)]
 fn plain_number(digits: &[u8], faults: &mut Vec<Fault>) -> Option<u64> {
     let answer = number(digits);
     if answer.is_none() {
@@ -288,7 +265,12 @@ pub(crate) fn encode(entry: &Entry<'_>, numbering: Numbering, out: &mut Vec<u8>)
 fn write_field(entry: &Entry<'_>, field: FieldKey, numbering: Numbering, out: &mut Vec<u8>) {
     let number = match field {
         FieldKey::Acl => return write_acl(entry, out),
-        FieldKey::History => return write_list(b"(", entry.history_raw.as_deref().unwrap_or_default(), out),
+        FieldKey::History => {
+            return match entry.history_raw.as_deref() {
+                Some(history) => write_list(b"(", history, out),
+                None => out.extend_from_slice(b"NIL"),
+            };
+        }
         FieldKey::Uniqueid => return write_string(entry, field, entry.uniqueid.as_deref(), out),
         FieldKey::Partition => return write_string(entry, field, entry.partition.as_deref(), out),
         FieldKey::Server => return write_string(entry, field, entry.server.as_deref(), out),

@@ -60,17 +60,17 @@ pub(crate) fn fail<T>(input: &[u8]) -> Parse<'_, T> {
 fn word_len(input: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let mut chunks = input.chunks_exact(8);
-    let mut len = 0usize;
-    for chunk in &mut chunks {
-        let word = u64::from_le_bytes(chunk.try_into().unwrap_or_default()) ^ (ONES * b' ' as u64);
+    let mut rest = input;
+    while let Some((eight, after)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*eight) ^ (ONES * b' ' as u64);
         let zeros = word.wrapping_sub(ONES) & !word & HIGHS;
         if zeros != 0 {
-            return len + (zeros.trailing_zeros() / 8) as usize;
+            return input.len().saturating_sub(rest.len()) + (zeros.trailing_zeros() / 8) as usize;
         }
-        len += 8;
+        rest = after;
     }
-    len + chunks.remainder().iter().take_while(|&&byte| byte != b' ').count()
+    let count = rest.iter().take_while(|&&byte| byte != b' ').count();
+    input.len().saturating_sub(rest.len()) + count
 }
 
 /// A bare word: up to the next space, closing brackets at its end left to the lists around it. May be empty.
@@ -176,7 +176,7 @@ pub(crate) fn key(input: &[u8]) -> Parse<'_, Text<'_>> {
 
 /// Reads to the closing bracket of a list (or key-value list); answers what is inside.
 #[inline]
-fn enclosed(input: &[u8], kv: bool) -> Parse<'_, &[u8]> {
+pub(crate) fn enclosed(input: &[u8], kv: bool) -> Parse<'_, &[u8]> {
     match flat(input, kv) {
         Some(len) => Ok((input.get(len.saturating_add(1)..).unwrap_or_default(), input.get(..len).unwrap_or_default())),
         None => nested(input, kv),

@@ -8,6 +8,7 @@ pub(crate) mod item;
 pub(crate) mod layout;
 pub(crate) mod legacy;
 pub(crate) mod number;
+pub(crate) mod plain;
 pub(crate) mod tolerant;
 
 pub use dump::Grammar;

@@ -94,7 +94,7 @@ fn fields(cursor: Cursor<'_>, header: &Header, report: &mut dyn FnMut(Finding)) 
         report(Finding::new(&rules::GENERATION, Header::GENERATION, "the generation is 0").values("1 or more", 0));
     }
     let size = header.current_size;
-    if size < FIRST_OFFSET || size % super::layout::ALIGN != 0 {
+    if size < FIRST_OFFSET || !size.is_multiple_of(super::layout::ALIGN) {
         let finding = Finding::new(&rules::CURRENT_SIZE, Header::CURRENT_SIZE, "current_size is not a possible size");
         report(finding.values("a multiple of 8, at least 336", size));
     } else if size > cursor.len() {
@@ -102,7 +102,7 @@ fn fields(cursor: Cursor<'_>, header: &Header, report: &mut dyn FnMut(Finding)) 
         report(Finding::new(&rules::FILE_SHORT, Header::CURRENT_SIZE, message).values(size, cursor.len()));
     }
     let repack = header.repack_size;
-    if repack < FIRST_OFFSET || repack > size || repack % super::layout::ALIGN != 0 {
+    if repack < FIRST_OFFSET || repack > size || !repack.is_multiple_of(super::layout::ALIGN) {
         let finding = Finding::new(&rules::REPACK_SIZE, Header::REPACK_SIZE, "repack_size is not a possible size");
         report(finding.values(format!("a multiple of 8 from 336 to {size}"), repack));
     }

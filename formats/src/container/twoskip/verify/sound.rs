@@ -26,7 +26,7 @@ struct Marks {
 pub fn look(file: File<'_>, header: &Header) -> Option<Totals> {
     let len = file.cursor.len();
     let size_fits = header.current_size == len && header.repack_size <= len && header.repack_size >= FIRST_OFFSET;
-    let plain = header.flags == 0 && header.generation > 0 && header.repack_size % ALIGN == 0;
+    let plain = header.flags == 0 && header.generation > 0 && header.repack_size.is_multiple_of(ALIGN);
     let dummy = dummy(file.cursor)?;
     if !size_fits || !plain || !dummy.head_is_right(file.cursor) || !dummy.tail_is_right(file.cursor) {
         return None;
@@ -199,7 +199,9 @@ fn link(file: File<'_>, head: &Head, marks: &Marks) -> Option<(u64, bool)> {
         }
         match file.cursor.u8(pointer)? {
             b'+' if pointer == next => {}
-            b'+' => drop(marks.named.insert(pointer)),
+            b'+' => {
+                marks.named.insert(pointer);
+            }
             b'-' => {
                 delete |= pointer == next;
                 marks.named.insert(pointer);

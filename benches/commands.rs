@@ -1,0 +1,154 @@
+//! Whole commands against `cp` of the same file, and against the real Cyrus, as ratios in one run.
+//!
+//! `cargo bench` makes a database of a million invented mailboxes, reads it once to warm the cache, then runs every
+//! command in turn, several rounds, and prints medians. Nothing is asserted: it says what was seen.
+//!
+//! * `BENCH_MAILBOXES=100000` makes a smaller database;
+//! * `BENCH_ROUNDS=9` runs more rounds;
+//! * `BENCH_CYRUS=1` runs `cyr_dbtool` of an installed Cyrus too, once (it takes minutes, and runs as the user cyrus).
+
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const CORONER: &str = env!("CARGO_BIN_EXE_coroner");
+const CYR_DBTOOL: &str = "/usr/lib/cyrus/bin/cyr_dbtool";
+const PAGE: u64 = 4096;
+
+/// One run: how long it took, and the most memory of its own that was seen, mapped files apart.
+struct Run {
+    time: Duration,
+    memory_kib: u64,
+}
+
+/// Runs a command with its standard output in `output`.
+fn run(program: &str, arguments: &[&Path], options: &[&str], output: &Path) -> Run {
+    let from = Instant::now();
+    let mut child = Command::new(program)
+        .args(options)
+        .args(arguments)
+        .stdout(File::create(output).expect("an output"))
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the command starts");
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let mut memory_kib = 0;
+    while child.try_wait().expect("a child").is_none() {
+        memory_kib = memory_kib.max(anonymous(&status));
+        thread::sleep(Duration::from_millis(1));
+    }
+    Run { time: from.elapsed(), memory_kib }
+}
+
+/// `RssAnon` of a process in KiB.
+fn anonymous(status: &Path) -> u64 {
+    let text = fs::read_to_string(status).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or_default()
+}
+
+fn setting(name: &str, usual: u64) -> u64 {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// What is measured of one file.
+struct Case {
+    name: &'static str,
+    options: Vec<&'static str>,
+    damaged: bool,
+    output: bool,
+}
+
+fn cases() -> Vec<Case> {
+    let case =
+        |name, options: &[&'static str], damaged, output| Case { name, options: options.to_vec(), damaged, output };
+    vec![
+        case("verify", &["verify"], false, false),
+        case("verify --depth structure", &["verify", "--depth", "structure"], false, false),
+        case("show", &["show"], false, false),
+        case("list --json", &["list", "--json"], false, false),
+        case("recover, 1 % of the pages damaged", &["recover", "--force", "-o"], true, true),
+    ]
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+/// A copy with one page in a hundred overwritten, always the same ones.
+fn damage(source: &Path, damaged: &Path) {
+    fs::copy(source, damaged).expect("a copy");
+    let file = File::options().write(true).open(damaged).expect("a copy");
+    let pages = file.metadata().expect("a length").len() / PAGE;
+    for page in (50..pages).step_by(100) {
+        let fill = [(page % 251) as u8; PAGE as usize];
+        file.write_all_at(&fill, page * PAGE).expect("room");
+    }
+}
+
+fn main() {
+    // `cargo test --benches` only wants to know that it builds.
+    if std::env::args().any(|argument| argument == "--test") {
+        return;
+    }
+    let folder = tempfile::tempdir_in(std::env::var("BENCH_DIR").unwrap_or_else(|_| ".".into())).expect("a folder");
+    let mailboxes = setting("BENCH_MAILBOXES", 1_000_000).to_string();
+    let rounds = setting("BENCH_ROUNDS", 5);
+    for format in ["skiplist", "twoskip"] {
+        let path = folder.path().join(format!("{format}.db"));
+        let (copy, output) = (folder.path().join("copy"), folder.path().join("output"));
+        let options = ["synth", "--mailboxes", &mailboxes, "--to", format, "--force", "-o"];
+        let synth = run(CORONER, &[&path], &options, &output);
+        let bytes = fs::metadata(&path).expect("a database").len();
+        println!("{format}: {mailboxes} mailboxes, {bytes} bytes, written in {:.2} s", synth.time.as_secs_f64());
+        let damaged = folder.path().join("damaged.db");
+        damage(&path, &damaged);
+        measure(&path, &damaged, &copy, &output, bytes, rounds);
+        if std::env::var_os("BENCH_CYRUS").is_some() && Path::new(CYR_DBTOOL).exists() {
+            cyrus(&path, format, folder.path(), &output);
+        }
+    }
+}
+
+fn measure(path: &Path, damaged: &Path, copy: &Path, output: &Path, bytes: u64, rounds: u64) {
+    let cases = cases();
+    let mut copies = Vec::new();
+    let mut runs: Vec<Vec<Run>> = cases.iter().map(|_| Vec::new()).collect();
+    run("cp", &[path, copy], &[], output);
+    for _ in 0..rounds {
+        copies.push(run("cp", &[path, copy], &[], output).time);
+        for (case, runs) in cases.iter().zip(&mut runs) {
+            let input = if case.damaged { damaged } else { path };
+            let files: &[&Path] = if case.output { &[copy, input] } else { &[input] };
+            runs.push(run(CORONER, files, &case.options, output));
+        }
+    }
+    let cp = median(copies);
+    println!("  {:<36} {:>8} {:>8} {:>22}", "", "seconds", "x cp", "own memory, MiB (limit)");
+    println!("  {:<36} {:>8.3} {:>8}", "cp", cp.as_secs_f64(), "1.00");
+    for (case, runs) in cases.iter().zip(runs) {
+        let memory = runs.iter().map(|run| run.memory_kib).max().unwrap_or_default() / 1024;
+        let time = median(runs.into_iter().map(|run| run.time).collect());
+        let limit = if case.damaged { String::new() } else { format!(" ({})", 64 + bytes / 16 / (1 << 20)) };
+        let ratio = time.as_secs_f64() / cp.as_secs_f64();
+        println!("  {:<36} {:>8.3} {ratio:>8.2} {:>22}", case.name, time.as_secs_f64(), format!("{memory}{limit}"));
+    }
+}
+
+/// What the real Cyrus takes for the same on a copy.
+fn cyrus(path: &Path, format: &str, folder: &Path, output: &Path) {
+    let (copy, config) = (folder.join("cyrus.db"), folder.join("imapd.conf"));
+    fs::write(&config, format!("configdirectory: {}\npartition-default: {0}\n", folder.display())).expect("a file");
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).expect("permissions");
+    for command in ["consistent", "show"] {
+        fs::copy(path, &copy).expect("a copy");
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o666)).expect("permissions");
+        let user = ["--reuid", "cyrus", "--regid", "mail", "--clear-groups", CYR_DBTOOL, "-C"];
+        let took = run("setpriv", &[&config, &copy, Path::new(format), Path::new(command)], &user, output);
+        println!("  cyr_dbtool {command:<25} {:>8.3}", took.time.as_secs_f64());
+    }
+}

@@ -1,0 +1,143 @@
+//! What the pointers of a damaged file still tell: which records are in its list, and whether offsets can be trusted.
+
+use std::cmp::Ordering;
+
+use rayon::prelude::*;
+
+use super::bits::OffsetSet;
+use super::layout::{Node, NodeKind};
+use super::scan::{Item, Scan};
+use super::view::List;
+use crate::container::{KeyOrder, Lost};
+use crate::image::Cursor;
+
+/// The level from which on the list is walked first: about every 64th record has it.
+const UPPER_LEVEL: usize = 6;
+/// How many records that are not live a way from one live record to the next may lead over.
+const MOST_DETOUR: usize = 64;
+
+/// What the list says of a record, the least first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Standing {
+    /// It leads to a lesser key.
+    Contradicted,
+    /// No pointers lead to it.
+    Unlinked,
+    /// Pointers lead to it, and it leads to a record of the same key.
+    Doubled,
+    /// Pointers lead to it, and it leads to a greater key, to the end, or to what can't be read.
+    Linked,
+}
+
+/// Records that some way of pointers from the head of the list leads to, over records whose keys ascend.
+pub struct Links<'a> {
+    cursor: Cursor<'a>,
+    order: KeyOrder,
+    list: List<'a>,
+    linked: OffsetSet,
+    /// From here on nothing stands at the offset it was written at: bytes came into the file or went out of it here.
+    pub displaced_from: u64,
+}
+
+impl<'a> Links<'a> {
+    /// Follows the pointers of a file whose records start at `starts` and whose ranges `lost` can't be read.
+    pub fn follow(cursor: Cursor<'a>, order: KeyOrder, starts: &OffsetSet, lost: &[Lost<'a>]) -> Self {
+        let (list, linked) = (List::new(cursor), OffsetSet::new(cursor));
+        let mut links = Links { cursor, order, list, linked, displaced_from: u64::MAX };
+        if let Some(head) = list.head() {
+            // First the upper levels, then, side by side, what lies between their records.
+            let mut nodes = vec![head];
+            links.spread(&head, UPPER_LEVEL, starts, &mut |node| nodes.push(node));
+            nodes.par_iter().for_each(|node| links.spread(node, 0, starts, &mut drop));
+        }
+        if let Some(first) = lost.first()
+            && links.most_miss(starts, first.span.start)
+        {
+            links.displaced_from = first.span.start;
+        }
+        links
+    }
+
+    /// Whether pointers lead to the record at an offset.
+    pub fn contains(&self, offset: u32) -> bool {
+        self.linked.contains(u64::from(offset))
+    }
+
+    /// What the list says of a record.
+    pub fn standing(&self, node: &Node<'a>) -> Standing {
+        let next = node.pointer(0).and_then(|next| self.list.follow(next));
+        let linked = self.linked.contains(node.offset);
+        match next.map(|next| self.order.compare(node.key, next.key)) {
+            Some(Ordering::Greater) => Standing::Contradicted,
+            _ if !linked => Standing::Unlinked,
+            Some(Ordering::Equal) => Standing::Doubled,
+            Some(Ordering::Less) | None => Standing::Linked,
+        }
+    }
+
+    /// Whether level 0 leads past `key`, from a record in front of it directly to one behind it.
+    pub fn pass_over(&self, key: &[u8]) -> bool {
+        let next = self.list.seek(self.order, key);
+        next.is_some_and(|next| {
+            self.linked.contains(next.offset) && self.order.compare(next.key, key) == Ordering::Greater
+        })
+    }
+
+    /// Whether level 0 leads from `from` to the record at `to`, if need be over records that are not live or can't be read.
+    pub fn lead_from_to(&self, from: Option<Node<'a>>, to: &Node<'a>) -> bool {
+        let mut at = from;
+        for _ in 0..MOST_DETOUR {
+            let Some(next) = at.and_then(|node| node.pointer(0)) else { return true };
+            if u64::from(next) == to.offset {
+                return true;
+            }
+            let Ok(node) = self.list.read(next) else { return next != 0 };
+            if self.order.compare(node.key, to.key) != Ordering::Less {
+                return false;
+            }
+            at = Some(node);
+        }
+        false
+    }
+
+    /// Marks what pointers of `lowest` level and above lead to from a node, and tells of each node that it marks.
+    fn spread(&self, from: &Node<'a>, lowest: usize, starts: &OffsetSet, tell: &mut dyn FnMut(Node<'a>)) {
+        let mut stack = vec![*from];
+        while let Some(from) = stack.pop() {
+            for (level, pointer) in from.pointers().enumerate().skip(lowest).rev() {
+                if self.linked.contains(u64::from(pointer)) {
+                    continue;
+                }
+                if let Some(node) = self.fitting(&from, level, pointer, starts)
+                    && self.linked.insert(node.offset)
+                {
+                    tell(node);
+                    stack.push(node);
+                }
+            }
+        }
+    }
+
+    /// The record that a pointer leads to, if it has that level and follows in key order.
+    fn fitting(&self, from: &Node<'a>, level: usize, pointer: u32, starts: &OffsetSet) -> Option<Node<'a>> {
+        let node =
+            Some(pointer).filter(|&offset| starts.contains(u64::from(offset))).and_then(|at| self.list.follow(at))?;
+        let ascends = from.kind == NodeKind::Dummy || self.order.compare(from.key, node.key) == Ordering::Less;
+        (ascends && node.level() > level).then_some(node)
+    }
+
+    /// Whether so many pointers to what lies behind `first` miss that it can't all be damage of their own.
+    fn most_miss(&self, starts: &OffsetSet, first: u64) -> bool {
+        let (mut hits, mut misses) = (0_u64, 0_u64);
+        for item in Scan::new(self.cursor) {
+            let (Item::Record(node) | Item::Dummy(node)) = item else { continue };
+            for (level, pointer) in node.pointers().enumerate().filter(|&(_, pointer)| u64::from(pointer) > first) {
+                match self.fitting(&node, level, pointer, starts) {
+                    Some(_) => hits += 1,
+                    None => misses += 1,
+                }
+            }
+        }
+        misses > hits / 2
+    }
+}
