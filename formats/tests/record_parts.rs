@@ -166,6 +166,20 @@ fn an_entry_tells_absent_from_nil_and_empty() {
 }
 
 #[test]
+fn nil_in_any_place_is_written_back() {
+    for field in "TNIJPSVCFMAH".chars() {
+        for value in [format!("%({field} NIL)"), format!("%(X y {field} NIL)"), format!("%({field} \"\")")] {
+            for key in [&b"Nx"[..], b"Iid", b"Ju\x1EP-F"] {
+                let decoded = decode(key, value.as_bytes(), &Style::NEW);
+                let again = encode(decoded.entry.as_ref().unwrap(), Numbering::New);
+                let number = matches!(field, 'V' | 'C' | 'F' | 'M') && value.contains('"');
+                assert!(number || again == value.as_bytes(), "{value} {:?}", again.as_bstr());
+            }
+        }
+    }
+}
+
+#[test]
 fn a_changed_entry_keeps_the_rest_as_it_was() {
     let value = b"%(A %(d lrs) I id2 P default X (1 2) T c V 5 M 17)";
     let mut entry = decode(b"user.d", value, &Style::OLD).entry.unwrap();

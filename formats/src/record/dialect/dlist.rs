@@ -275,7 +275,11 @@ fn write_field(entry: &Entry<'_>, field: FieldKey, numbering: Numbering, out: &m
         FieldKey::Partition => return write_string(entry, field, entry.partition.as_deref(), out),
         FieldKey::Server => return write_string(entry, field, entry.server.as_deref(), out),
         FieldKey::Jmapid => return write_string(entry, field, entry.jmapid.as_deref(), out),
-        FieldKey::Name => return write_string(entry, field, Some(&entry.name.to_db()), out),
+        FieldKey::Name => {
+            let nil = entry.is_nil(field) && entry.name.is_empty();
+            let name = entry.name.to_db();
+            return write_string(entry, field, (!nil).then_some(&name[..]), out);
+        }
         FieldKey::Type => {
             let nil = entry.is_nil(field) && entry.mbtype == MbType::default();
             let letters = (!nil).then(|| entry.letters_to_write(numbering));
