@@ -280,11 +280,7 @@ fn list_filters() {
     for (number, (ours, theirs)) in expected.into_iter().enumerate() {
         assert_eq!(ours, theirs, "case {number}");
     }
-    assert!(expected_some(count(&["--flag", "reserved"])) && expected_some(count(&["--user", "anna"])));
-}
-
-fn expected_some(count: usize) -> bool {
-    count > 0
+    assert!(count(&["--flag", "reserved"]) > 0 && count(&["--user", "anna"]) > 0);
 }
 
 /// The tiles of every file follow each other from 0 to its length.
@@ -324,6 +320,8 @@ fn hexdump_chooses_tiles() {
     let key = shown.lines().next_back().and_then(|line| line.split_once_str("\t")).expect("a record").0;
     let versions = tiles(&["--key", &coroner::render::text::printable(key)]);
     assert!(!versions.is_empty());
+    assert_eq!(tiles(&["--key", "user.anna"]), tiles(&["--key", "Nuser\\x1Fanna"]));
+    assert!(!tiles(&["--key", "user.anna"]).is_empty());
     for tile in versions {
         let fields = tile["fields"].as_array().expect("fields").iter().filter_map(Json::as_object);
         let field = fields.into_iter().find(|field| field["name"] == "key").expect("a key");

@@ -35,12 +35,13 @@ fn through_every_door(db: &dyn Database<'_>) {
 #[test]
 fn memory_stays_within_a_small_multiple_of_the_file() {
     let mut worst = (0.0, String::new());
-    for Genuine { name, bytes, format } in common::genuine(65_536) {
+    for (number, Genuine { name, bytes, format }) in common::genuine(65_536).into_iter().enumerate() {
         let mut damaged = bytes.clone();
-        let stride = (bytes.len() / 96).max(1) | 1;
-        for offset in (0..bytes.len()).step_by(stride) {
+        // Other offsets in each file: releases write much the same files.
+        let stride = (bytes.len() / 12).max(1) | 1;
+        for offset in (number % stride..bytes.len()).step_by(stride) {
             let old = damaged.get(offset).copied().unwrap_or_default();
-            for new in [!old, 0x7F, old ^ 0x01] {
+            for new in [!old, 0x7F] {
                 if let Some(byte) = damaged.get_mut(offset) {
                     *byte = new;
                 }

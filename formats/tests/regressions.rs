@@ -37,18 +37,12 @@ fn every_regression_stays_fixed() {
 fn genuine_files_hold_what_the_targets_ask() {
     use rayon::prelude::*;
 
-    let databases = common::files("", |path| {
-        let name = path.to_string_lossy();
-        !name.contains("regressions") && name.ends_with(".db") && fs::metadata(path).is_ok_and(|m| m.len() <= 65_536)
-    });
-    let failures = databases.par_iter().flat_map_iter(|path| {
-        let bytes = fs::read(path).expect("a corpus file");
-        let format = coroner_formats::container::detect(&bytes).format;
-        let format = format.map(|format| format.as_str()).unwrap_or("none");
-        let targets =
-            fuzz::TARGETS.iter().filter(|(name, _)| *name == "detect" || name.split('_').next() == Some(format));
-        let failed = targets.filter(|(_, body)| std::panic::catch_unwind(|| body(&bytes)).is_err());
-        failed.map(|(name, _)| format!("{name} {}", path.display())).collect::<Vec<_>>()
+    let files = common::genuine(65_536);
+    let failures = files.par_iter().flat_map_iter(|file| {
+        let wanted = |name: &str| name == "detect" || name.split('_').next() == Some(file.format.as_str());
+        let targets = fuzz::TARGETS.iter().filter(|(name, _)| wanted(name));
+        let failed = targets.filter(|(_, body)| std::panic::catch_unwind(|| body(&file.bytes)).is_err());
+        failed.map(|(name, _)| format!("{name} {}", file.name)).collect::<Vec<_>>()
     });
     let failures: Vec<_> = failures.collect();
     assert!(failures.is_empty(), "{failures:#?}");

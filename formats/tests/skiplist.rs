@@ -452,3 +452,14 @@ fn the_writer_stops_in_front_of_4_gib() {
     let result = write(Void(0), records, Options { order: KeyOrder::Signed, last_recovery: 1 });
     assert!(matches!(result, Err(WriteError::TooLarge(64))), "{result:?}");
 }
+
+#[test]
+fn a_record_that_swallows_its_neighbours_is_no_sound_one() {
+    let path = common::corpus().join("cyrus-2.4.22/damaged/skiplist/no-final-commit/after-show.db");
+    let mut bytes = fs::read(path).expect("a recovered file: records in key order, no log");
+    // The value of user.ivan.moving2 then ends with the record two further on, and every pointer still fits.
+    assert_eq!(bytes[0x68C..0x690], 0x2D_u32.to_be_bytes());
+    bytes[0x68F] = !0x2D;
+    let findings = findings(&bytes);
+    assert!(findings.iter().any(|f| f.severity() == Severity::Error && f.span.contains(0x68F)), "{findings:?}");
+}

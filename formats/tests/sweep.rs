@@ -67,7 +67,7 @@ fn tiles_cover_every_file_cut_off_or_overwritten_anywhere() {
 }
 
 /// Bytes of input that each door gets of one file at most.
-const DOOR_BUDGET: usize = 4 << 20;
+const DOOR_BUDGET: usize = 1 << 19;
 
 #[test]
 fn every_door_withstands_damage_anywhere() {

@@ -170,6 +170,7 @@ fn the_log_of_a_healthy_file_leads_to_its_live_records() {
             }
             last = transaction.number;
         }
+        assert_eq!(db.transactions(), Some(last), "{}", place(&path));
         let at = db.at(last, order).unwrap();
         assert_eq!(common::dumped(&at), show(&bytes, 1), "{}", place(&path));
         assert_eq!(db.at(last + 1, order), None);

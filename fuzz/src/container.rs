@@ -129,6 +129,9 @@ pub fn view(bytes: &[u8], format: Format) {
         return;
     }
     assert_same(&records, &split, "a split walk");
+    if format.is_dump() {
+        return; // in any order
+    }
     assert_ascending(&records, order);
     if !is_clean(&findings) {
         return;
@@ -157,7 +160,9 @@ pub fn carve(bytes: &[u8], format: Format) {
     let order = order(&*db);
     let carved = db.carve(order);
     let kept: Vec<_> = carved.kept.iter().map(|kept| kept.record.clone()).collect();
-    assert_ascending(&kept, order);
+    if !format.is_dump() {
+        assert_ascending(&kept, order);
+    }
     let mut spans: Vec<_> = kept.iter().map(|record| record.span).collect();
     spans.sort_unstable();
     for pair in spans.windows(2) {
@@ -175,7 +180,7 @@ pub fn carve(bytes: &[u8], format: Format) {
         assert_inside(lost.span, bytes, "lost range");
         assert!(!lost.span.is_empty());
     }
-    if is_sound(&findings(&*db, Depth::Full)) {
+    if !format.is_dump() && is_sound(&findings(&*db, Depth::Full)) {
         assert_same(&kept, &walk(&*db, order, 1, bytes.len() + 16), "carving a sound file");
         assert!(carved.kept.iter().all(|kept| kept.confidence != Confidence::MaybeStale));
     }
@@ -248,6 +253,11 @@ pub fn as_cyrus(bytes: &[u8], format: Format) {
             assert_same(&records, &walk(&*db, order, 1, bytes.len() + 16), "what Cyrus makes of a clean file");
         }
     }
+}
+
+/// All of these, for dumps: they have no pointers and no log.
+pub fn dump(bytes: &[u8], format: Format) {
+    [tiles, verify, view, carve].into_iter().for_each(|door| door(bytes, format));
 }
 
 /// Detection answers for any bytes, and what it is certain of can be opened or is refused by name.

@@ -7,7 +7,7 @@ mod container;
 mod record;
 pub mod reseal;
 
-use coroner_formats::container::Format::{Flat, Skiplist, Twoskip};
+use coroner_formats::container::Format::{Flat, Json, Show, Skiplist, Text, Twoskip};
 
 /// A fuzz target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -60,6 +60,12 @@ targets! {
     flat_carve = |bytes| container::carve(bytes, Flat);
     /// What Cyrus makes of a flat file.
     flat_as_cyrus = |bytes| container::as_cyrus(bytes, Flat);
+    /// A dump as `cyr_dbtool show` prints it, through every door.
+    show_doors = |bytes| container::dump(bytes, Show);
+    /// A dump of 3.6 and later, through every door.
+    json_doors = |bytes| container::dump(bytes, Json);
+    /// A dump of 2.0 to 3.4, through every door.
+    text_doors = |bytes| container::dump(bytes, Text);
     /// A record: key, TAB, value.
     record = record::record;
     /// A name, an access control list or a mailbox type.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use coroner::failure::Failure;
 use coroner::formats::image::Span;
 use coroner::ops::hexdump::{Choice, Piece, choose, findings};
+use coroner::ops::keys::WantedKey;
 use coroner::render::annotate::Annotator;
 use coroner::render::json::{self, Object};
 use coroner::render::text::unprintable;
@@ -22,7 +23,7 @@ use super::{Done, Outcome, open, say_empty};
 #[command(after_help = "\
 Examples:
   coroner hexdump mailboxes.db | less -R
-  coroner hexdump mailboxes.db --key 'Nuser\\x1Fbob'    every version of one record
+  coroner hexdump mailboxes.db --key user.bob           every version of one record
   coroner hexdump mailboxes.db --range 0x0..0x200
   coroner hexdump mailboxes.db --findings              only what is damaged, and what stands around it")]
 pub struct Args {
@@ -31,7 +32,8 @@ pub struct Args {
     /// Only the tile that holds this offset (decimal, or hexadecimal with 0x)
     #[arg(long, value_name = "N", value_parser = number, group = "choice")]
     offset: Option<u64>,
-    /// Only the records and deletions of this key; \xNN stands for a byte, \\ for a backslash
+    /// Only the records and deletions of this key, or of the mailbox of this internal name; \xNN stands for a byte, \\ for a
+    /// backslash
     #[arg(long, group = "choice")]
     key: Option<OsString>,
     /// Only the tiles that share a byte with A up to but not including B; either may be left out
@@ -47,7 +49,7 @@ impl Args {
         match self {
             Args { offset: Some(offset), .. } => Choice::Range(Span::at(*offset, 1)),
             Args { range: Some(range), .. } => Choice::Range(*range),
-            Args { key: Some(key), .. } => Choice::Key(unprintable(key.as_encoded_bytes())),
+            Args { key: Some(key), .. } => Choice::Key(WantedKey::new(&unprintable(key.as_encoded_bytes()))),
             Args { findings: true, .. } => Choice::Findings,
             _ => Choice::All,
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use coroner::failure::Failure;
 use coroner::formats::container::{Change, Depth, Ending, Record, Transaction};
 use coroner::ops::findings::Findings;
+use coroner::ops::keys::WantedKey;
 use coroner::render::json::{self, Object};
 use coroner::render::text::{count, printable, unprintable};
 use serde_json::Value as Json;
@@ -24,12 +25,12 @@ use super::{Done, Outcome, open, say, say_empty};
 #[command(after_help = "\
 Examples:
   coroner log mailboxes.db
-  coroner log mailboxes.db --key 'Nuser\\\\x1Fbob'     the history of one mailbox
+  coroner log mailboxes.db --key user.bob           the history of one mailbox
   coroner show mailboxes.db --at 17 > yesterday.txt")]
 pub struct Args {
     /// A mailbox list
     file: PathBuf,
-    /// Only changes of this key, spelt as `coroner` prints keys: \\xNN is a byte
+    /// Only changes of this key, or of the mailbox of this internal name; \xNN stands for a byte, \\ for a backslash
     #[arg(long, value_name = "KEY")]
     key: Option<std::ffi::OsString>,
 }
@@ -47,15 +48,12 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     if database.transactions().is_none() {
         say(&format!("{}: {} files keep no transactions", source.name(), database.format()));
     }
-    let key = args.key.as_ref().map(|key| unprintable(key.as_encoded_bytes()));
+    let key = args.key.as_ref().map(|key| WantedKey::new(&unprintable(key.as_encoded_bytes())));
     let mut unfinished = false;
     for transaction in database.log(source.order(&*database)) {
         unfinished |= transaction.ending != Ending::Committed;
-        let changes: Vec<&Change<'_>> = transaction
-            .changes
-            .iter()
-            .filter(|change| key.as_deref().is_none_or(|key| concerns(change, key)))
-            .collect();
+        let changes: Vec<&Change<'_>> =
+            transaction.changes.iter().filter(|change| key.as_ref().is_none_or(|key| concerns(change, key))).collect();
         if key.is_some() && changes.is_empty() {
             continue;
         }
@@ -70,10 +68,10 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     Ok(Outcome::findings_if(unfinished || !findings.is_clean()))
 }
 
-fn concerns(change: &Change<'_>, key: &[u8]) -> bool {
+fn concerns(change: &Change<'_>, key: &WantedKey) -> bool {
     match change {
-        Change::Add(record) | Change::Replace { new: record, .. } => *record.key == *key,
-        Change::Delete { old, .. } => old.as_ref().is_some_and(|record| *record.key == *key),
+        Change::Add(record) | Change::Replace { new: record, .. } => key.is(&record.key),
+        Change::Delete { old, .. } => old.as_ref().is_some_and(|record| key.is(&record.key)),
     }
 }
 

@@ -179,7 +179,7 @@ fn write(
     let pairs = || recovery.records.iter().map(|recovered| (&*recovered.record.key, &*recovered.record.value));
     let like = source.metadata();
     let target = Target { path, overwrite: args.force, like: like.as_ref() };
-    let options = database::options(order, pairs());
+    let options = database::options(format, order, pairs());
     Ok(watched("writing", |_| database::write(target, format, pairs(), &options))?.len)
 }
 
@@ -220,7 +220,7 @@ struct Told<'t, 'a> {
     format: Format,
 }
 
-/// Kinds of origin and how they are told.
+/// Kinds of origin, by their rank, and how they are told.
 const ORIGINS: [(&str, &str); 6] = [
     ("verified", "proven, and nothing newer can be missing"),
     ("unverified", "plausible, but their own bytes can't be proven"),
@@ -231,10 +231,12 @@ const ORIGINS: [(&str, &str); 6] = [
 ];
 
 impl Told<'_, '_> {
-    fn origins(&self) -> impl Iterator<Item = (&'static str, &'static str, usize)> {
-        let recovery = self.recovery;
-        let counted = move |(word, meaning)| (word, meaning, recovery.count(|origin| origin.as_str() == word));
-        ORIGINS.into_iter().map(counted).filter(|&(_, _, n)| n > 0)
+    fn origins(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        let mut counts = [0; ORIGINS.len()];
+        for recovered in &self.recovery.records {
+            counts[recovered.origin.rank()] += 1;
+        }
+        ORIGINS.into_iter().zip(counts).map(|((word, meaning), n)| (word, meaning, n)).filter(|&(_, _, n)| n > 0)
     }
 
     fn print(&self, args: &Args, out: &mut Out) -> Result<(), Failure> {
@@ -296,7 +298,7 @@ impl Told<'_, '_> {
 
     fn document(&self, args: &Args) -> Json {
         let recovery = self.recovery;
-        let counts = json::counts(self.origins().map(|(word, _, n)| (word, n as u64)));
+        let counts = json::counts(self.origins().map(|(word, _, n)| (word, n)));
         let lost: Vec<Json> = recovery.lost.iter().map(|lost| lost_object(Object::new(), lost)).collect();
         let left: Vec<Json> = recovery.uncommitted.iter().map(|record| record_object(record, "left-out")).collect();
         let witnesses: Vec<Json> = args

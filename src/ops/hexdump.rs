@@ -1,5 +1,6 @@
 //! Chooses tiles: all, those at an offset, of a key, in a range, or around damage.
 
+use super::keys::WantedKey;
 use crate::formats::container::{Database, Depth};
 use crate::formats::finding::{Finding, Severity};
 use crate::formats::image::Span;
@@ -13,7 +14,7 @@ pub enum Choice {
     /// Those that share a byte with a range.
     Range(Span),
     /// Every version and deletion of a key.
-    Key(Vec<u8>),
+    Key(WantedKey),
     /// Those with findings, and their neighbours.
     Findings,
 }
@@ -82,8 +83,10 @@ pub fn choose<'a, 'f>(
     }
 }
 
-fn has_key(tile: &Tile<'_>, key: &[u8]) -> bool {
-    tile.fields.iter().any(|field| field.name == "key" && matches!(field.value, Value::Bytes(bytes) if bytes == key))
+fn has_key(tile: &Tile<'_>, wanted: &WantedKey) -> bool {
+    tile.fields
+        .iter()
+        .any(|field| field.name == "key" && matches!(field.value, Value::Bytes(bytes) if wanted.is(bytes)))
 }
 
 #[cfg(test)]
@@ -125,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_key_takes_all_its_versions() {
-        assert_eq!(chosen(Choice::Key(b"third".into()), &[]), "036");
+        assert_eq!(chosen(Choice::Key(WantedKey::new(b"third")), &[]), "036");
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod entries;
 pub mod findings;
 pub mod hexdump;
 pub mod inspect;
+pub mod keys;
 pub mod list;
 pub mod pipeline;
 pub mod reading;

@@ -22,6 +22,18 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Its place among the kinds of origin, the surest first.
+    pub fn rank(self) -> usize {
+        match self {
+            Origin::Carved(Confidence::Verified) => 0,
+            Origin::Carved(Confidence::Unverified) => 1,
+            Origin::Carved(Confidence::MaybeStale) => 2,
+            Origin::Uncommitted => 3,
+            Origin::Cyrus => 4,
+            Origin::Witness(_) => 5,
+        }
+    }
+
     /// Stable word, as printed and as given in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -96,11 +108,6 @@ impl<'a> Recovery<'a> {
         self.records.reverse();
         self.records.dedup_by(|a, b| a.record.key == b.record.key);
         self.records.reverse();
-    }
-
-    /// How many records come from `origin`.
-    pub fn count(&self, wanted: impl Fn(Origin) -> bool) -> usize {
-        self.records.iter().filter(|recovered| wanted(recovered.origin)).count()
     }
 
     /// Whether everything in the file was proven and nothing was left out.

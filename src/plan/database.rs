@@ -32,15 +32,20 @@ pub fn target_order(format: Format, wanted: Option<KeyOrder>) -> KeyOrder {
     }
 }
 
-/// The options for a file of `records` written now.
+/// The options for a file of `format` that holds `records`, written now.
 ///
 /// A skiplist header gives the time as its last recovery; `SOURCE_DATE_EPOCH` in the environment sets it, for files
 /// that must come out the same again.
-pub fn options<'r>(order: KeyOrder, records: impl IntoIterator<Item = (&'r [u8], &'r [u8])>) -> WriteOptions {
+pub fn options<'r>(
+    format: Format,
+    order: KeyOrder,
+    records: impl IntoIterator<Item = (&'r [u8], &'r [u8])>,
+) -> WriteOptions {
     let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let time = u32::try_from(given.unwrap_or_else(now)).unwrap_or(u32::MAX);
-    WriteOptions { order, time, style: flat_style(records) }
+    let style = if format == Format::Flat { flat_style(records) } else { flat::Style::Escaped };
+    WriteOptions { order, time, style }
 }
 
 /// Text values of 2.4 and older hold TABs, which those releases read only raw and later ones read both ways; so they

@@ -118,7 +118,8 @@ fn orders(inspection: &Inspection<'_>) -> String {
         Some((first, [])) => first.to_string(),
         Some((first, others)) => {
             let others: Vec<&str> = others.iter().map(|order| order.as_str()).collect();
-            format!("{first} ({} fits as well)", others.join(" and "))
+            let fit = if others.len() == 1 { "fits" } else { "fit" };
+            format!("{first} ({} {fit} as well)", others.join(" and "))
         }
     };
     if misfits.is_empty() { head } else { format!("{head}; {}", misfits.join(", ")) }

@@ -20,6 +20,12 @@ pub fn printable(bytes: &[u8]) -> String {
     text
 }
 
+/// Words of ours, in which what a file holds is already escaped, as one line without anything that a terminal obeys.
+fn words(text: &str) -> String {
+    let tamed = |c: char| if c.is_control() { '\u{FFFD}' } else { c };
+    text.chars().map(tamed).collect()
+}
+
 fn push_escaped(text: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in bytes {
@@ -97,7 +103,7 @@ pub fn finding(file: &str, finding: &Finding) -> String {
 /// A finding without its file: `0xSTART-0xEND: severity code: message`.
 pub fn finding_line(finding: &Finding) -> String {
     let Finding { rule, span, message, .. } = finding;
-    format!("{span}: {} {}: {}", rule.severity.as_str(), rule.code, printable(message.as_bytes()))
+    format!("{span}: {} {}: {}", rule.severity.as_str(), rule.code, words(message))
 }
 
 /// How many findings of each severity: `2 errors, 1 warning, 3 notes`.

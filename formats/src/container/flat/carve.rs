@@ -127,7 +127,8 @@ impl<'a> Harvest<'a> {
             return self.lose(piece.line.span());
         }
         let clean = !piece.key.iter().copied().any(shape::is_odd_in_key);
-        let proven = in_place && clean && !edited && layout::bad_escape(piece.line.body).is_none();
+        let known = !self.of_mailboxes || !is_odd(&record.value) || shape::judge(&record.value) == Verdict::Whole;
+        let proven = in_place && clean && known && !edited && layout::bad_escape(piece.line.body).is_none();
         self.keep(record, if proven { Confidence::Verified } else { Confidence::Unverified });
         if in_place {
             self.in_place = Some(piece.key);
@@ -145,7 +146,7 @@ impl<'a> Harvest<'a> {
         let fits = match shape::judge(&record.value) {
             Verdict::Whole => true,
             Verdict::Spoilt => false,
-            Verdict::Foreign => in_place && !is_odd(&record.value),
+            Verdict::Foreign => in_place,
         };
         fits && !controls && (in_place || !odd)
     }

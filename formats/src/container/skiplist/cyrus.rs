@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::layout::{
-    ADD, COMMIT, DELETE, DUMMY, DUMMY_OFFSET, FIRST_RECORD, Header, INORDER, MAX_LEVEL, Node, NodeKind, VERSION,
+    ADD, Broken, COMMIT, DELETE, DUMMY, DUMMY_OFFSET, FIRST_RECORD, Header, INORDER, MAX_LEVEL, Node, NodeKind, VERSION,
 };
 use super::view::record;
 use crate::container::detect::SKIPLIST_MAGIC;
@@ -26,8 +26,7 @@ pub fn as_cyrus<'a>(cursor: Cursor<'a>, order: KeyOrder) -> CyrusOutcome<'a> {
         Err(why) => return CyrusOutcome::Refuses(why),
     };
     let mut recovery = Recovery::new(cursor, order, &header);
-    let log_at = recovery.relink_inorder();
-    match recovery.replay(log_at) {
+    match recovery.relink_inorder().and_then(|log_at| recovery.replay(log_at)) {
         Ok(()) => CyrusOutcome::Opens(recovery.listed()),
         Err(outcome) => outcome,
     }
@@ -73,13 +72,25 @@ impl<'a> Recovery<'a> {
     }
 
     /// Links the INORDER records one behind the other, whatever their keys; answers where they end.
-    fn relink_inorder(&mut self) -> u64 {
+    ///
+    /// # Errors
+    /// What becomes of the process at a node of too many levels: it follows its tables past their end, and writes where
+    /// that leads.
+    fn relink_inorder(&mut self) -> Result<u64, CyrusOutcome<'a>> {
         let mut at = FIRST_RECORD;
         let mut last = [HEAD; MAX_LEVEL as usize];
         while self.cursor.be_u32(at) == Some(INORDER) {
-            let (Ok(node), Ok(offset)) = (Node::read(self.cursor, at), u32::try_from(at)) else {
-                self.end = at;
-                break;
+            let (node, offset) = match (Node::read(self.cursor, at), u32::try_from(at)) {
+                (Ok(node), Ok(offset)) => (node, offset),
+                (Err(Broken::Unterminated), _) => {
+                    let why =
+                        format!("unpredictable: it counts more than 20 levels at 0x{at:X} and overruns its tables");
+                    return Err(CyrusOutcome::Dies(why));
+                }
+                _ => {
+                    self.end = at;
+                    break;
+                }
             };
             for (level, last) in last.iter_mut().enumerate().take(node.level()) {
                 self.set(*last, level, offset);
@@ -88,7 +99,7 @@ impl<'a> Recovery<'a> {
             self.forward.insert(offset, vec![0; node.level()]);
             at = node.end();
         }
-        at
+        Ok(at)
     }
 
     /// Replays the log from `at` on.
@@ -97,10 +108,11 @@ impl<'a> Recovery<'a> {
     /// What becomes of the process where it can't go on.
     fn replay(&mut self, mut at: u64) -> Result<(), CyrusOutcome<'a>> {
         let mut complete_until = at;
+        let mut zeros_end = 0;
         while at < self.end {
             match self.cursor.be_u32(at) {
-                Some(0) => at = self.skip_zeros(at)?,
-                None if self.cursor.rest(at).iter().all(|&byte| byte == 0) => at = self.skip_zeros(at)?,
+                Some(0) => (at, zeros_end) = self.skip_zeros(at).map(|end| (end, end))?,
+                None if self.cursor.rest(at).iter().all(|&byte| byte == 0) => return Err(zero_tail(self.cursor.len())),
                 Some(COMMIT) => at = at.saturating_add(4),
                 Some(word @ (ADD | DELETE)) => {
                     if at >= complete_until {
@@ -115,7 +127,9 @@ impl<'a> Recovery<'a> {
                     }
                     at = at.saturating_add(len);
                 }
-                // "should be ADD or DELETE": the first open fails, cuts the file off here, and the second succeeds.
+                // "should be ADD or DELETE": the first open fails and cuts the file off here. The second succeeds, unless
+                // zeros are now the end of the file.
+                _ if at == zeros_end => return Err(zero_tail(at)),
                 _ => return Ok(()),
             }
         }
@@ -130,10 +144,7 @@ impl<'a> Recovery<'a> {
         if end < self.cursor.len() {
             return Ok(at.saturating_add(zeros & !3));
         }
-        Err(match end % PAGE_LEN {
-            0 => CyrusOutcome::Dies("killed by SIGBUS: it reads past the zeros at the end of the file".to_owned()),
-            _ => CyrusOutcome::Refuses("can't open database: nothing follows the zeros at its end".to_owned()),
-        })
+        Err(zero_tail(end))
     }
 
     /// Offset of the next COMMIT, if every record up to it can be measured.
@@ -219,8 +230,9 @@ impl<'a> Recovery<'a> {
 
     fn delete(&mut self, at: u64) -> Result<(), CyrusOutcome<'a>> {
         let target = self.cursor.be_u32(at.saturating_add(4)).unwrap_or_default();
-        if u64::from(target) >= self.cursor.len() {
-            let why = format!("killed by SIGSEGV: the DELETE at 0x{at:X} names 0x{target:X}, outside the file");
+        // The rest of the file's last page is zero: a record without a key, which is not in the list.
+        if u64::from(target) >= self.cursor.len().next_multiple_of(PAGE_LEN) {
+            let why = format!("killed by a signal: the DELETE at 0x{at:X} names 0x{target:X}, outside the file");
             return Err(CyrusOutcome::Dies(why));
         }
         let key = self.key(target);
@@ -240,5 +252,13 @@ impl<'a> Recovery<'a> {
             at = self.next(at, 0);
         }
         records
+    }
+}
+
+/// What becomes of a file of `len` bytes that ends in zeros.
+fn zero_tail<'a>(len: u64) -> CyrusOutcome<'a> {
+    match len % PAGE_LEN {
+        0 => CyrusOutcome::Dies("killed by SIGBUS: it reads past the zeros at the end of the file".to_owned()),
+        _ => CyrusOutcome::Refuses("can't open database: nothing follows the zeros at its end".to_owned()),
     }
 }

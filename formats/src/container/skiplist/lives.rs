@@ -12,8 +12,8 @@ use crate::image::Cursor;
 
 /// How many deletions are looked at in one go: what bounds the memory.
 const DELETIONS_AT_ONCE: usize = 1 << 20;
-/// Number of bits, a power of two, that tell most keys apart from those that were deleted.
-const SIEVE_LEN: usize = 1 << 20;
+/// Number of bits for each deletion, by which most keys that were not deleted are told from those that were.
+const SIEVE_BITS: usize = 8;
 /// How many neighbours of one hash are looked at, for the sake of different keys that share it.
 const SHARED_HASHES: usize = 4;
 
@@ -52,27 +52,26 @@ pub fn overlap(cursor: Cursor<'_>, logstart: u64, live: &OffsetSet) -> bool {
 
 impl<'a> Lives<'a> {
     fn take(cursor: Cursor<'a>, seed: u64, deletions: &mut Scan<'a>) -> Self {
-        let mut lives = Lives { cursor, seed, lives: Vec::new(), sieve: vec![0; SIEVE_LEN / 64] };
+        let mut lives = Vec::new();
         for item in deletions {
             if let Item::Delete { span, target } = item
                 && let (Ok(node), Ok(end)) = (Node::read(cursor, u64::from(target)), u32::try_from(span.start))
             {
                 lives.push(Life { hash: xxh3_64_with_seed(node.key, seed), start: target, end });
             }
-            if lives.lives.len() >= DELETIONS_AT_ONCE {
+            if lives.len() >= DELETIONS_AT_ONCE {
                 break;
             }
         }
-        lives.lives.sort_unstable();
-        lives
-    }
-
-    fn push(&mut self, life: Life) {
-        let (word, bit) = sieve_place(life.hash);
-        if let Some(word) = self.sieve.get_mut(word) {
-            *word |= bit;
+        lives.sort_unstable();
+        let mut sieve = vec![0; (lives.len() * SIEVE_BITS).div_ceil(64).max(1)];
+        for life in &lives {
+            let (word, bit) = sieve_place(sieve.len(), life.hash);
+            if let Some(word) = sieve.get_mut(word) {
+                *word |= bit;
+            }
         }
-        self.lives.push(life);
+        Lives { cursor, seed, lives, sieve }
     }
 
     /// Whether `node` came during one of the lives of its key, or, being live to the end, one of them came after it.
@@ -81,7 +80,7 @@ impl<'a> Lives<'a> {
     /// node that starts the later one clashes itself.
     fn clash(&self, node: &Node<'_>, is_live: bool) -> bool {
         let hash = xxh3_64_with_seed(node.key, self.seed);
-        let (word, bit) = sieve_place(hash);
+        let (word, bit) = sieve_place(self.sieve.len(), hash);
         if self.sieve.get(word).is_none_or(|word| word & bit == 0) {
             return false;
         }
@@ -96,8 +95,8 @@ impl<'a> Lives<'a> {
     }
 }
 
-/// The word and the bit of the sieve that stand for a hash.
-fn sieve_place(hash: u64) -> (usize, u64) {
-    let place = usize::try_from(hash % SIEVE_LEN as u64).unwrap_or_default();
-    (place / 64, 1 << (place % 64))
+/// The word, of so many, and the bit of the sieve that stand for a hash.
+fn sieve_place(words: usize, hash: u64) -> (usize, u64) {
+    let word = usize::try_from((hash >> 6) % words as u64).unwrap_or_default();
+    (word, 1 << (hash % 64))
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::bits::OffsetSet;
 use super::layout::{FIRST_RECORD, Header, MAX_LEVEL, Node, NodeKind};
 use super::lives;
-use super::scan::{Item, Scan};
+use super::scan::{Item, Scan, holds_zeros};
 use super::view::List;
 use crate::container::{KeyOrder, OrderTally};
 use crate::image::Cursor;
@@ -29,7 +29,8 @@ pub fn prove(cursor: Cursor<'_>, header: &Header) -> Option<u64> {
         // Each record leads to the one behind it, and the last one to nothing: the chain is the physical order.
         let first = u32::try_from(FIRST_RECORD).ok().map(|first| first % len);
         let is_next = |node: &Node<'_>| node.pointer(0) == u32::try_from(node.end()).ok().map(|end| end % len);
-        let accept = |node: &Node<'_>| node.kind == NodeKind::Inorder && is_next(node);
+        // A node that may have swallowed others is the scan's to judge.
+        let accept = |node: &Node<'_>| node.kind == NodeKind::Inorder && is_next(node) && !holds_zeros(node);
         return graph(list, head, curlevel, &accept).filter(|_| head.pointer(0) == first).map(|(count, _)| count);
     }
     let seen = OffsetSet::new(cursor);

@@ -163,7 +163,7 @@ impl Search {
 
 /// Whether key or value hold a zero byte: names and records of mailboxes never do, heads of records always.
 #[inline]
-fn holds_zeros(node: &Node<'_>) -> bool {
+pub(super) fn holds_zeros(node: &Node<'_>) -> bool {
     memchr::memchr(0, node.value).is_some() || memchr::memchr(0, node.key).is_some()
 }
 

@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::layout::{ALIGN, DIRTY, DUMMY_OFFSET, HEADER_LEN, Header, MAX_LEVEL, VERSION, choose, is_blank};
-use super::view::File;
 use crate::container::{CyrusOutcome, KeyOrder, Record};
 use crate::image::{Cursor, round_up};
 
@@ -129,7 +128,8 @@ fn walk<'a>(cursor: Cursor<'a>, limit: u64, end: u64) -> (Vec<Record<'a>>, bool)
 /// Follows level 0; whether it ends where it should.
 fn level_0(cursor: Cursor<'_>, limit: u64, end: u64, visit: &mut dyn FnMut(&Raw) -> bool) -> bool {
     let Some(mut at) = read(cursor, DUMMY_OFFSET, end) else { return false };
-    for _ in 0..File::new(cursor, limit).most_records() {
+    let mut left = cursor.len();
+    loop {
         let mut next = choose(at.word(cursor, 0), at.word(cursor, 1), limit);
         if next == 0 {
             return true;
@@ -143,12 +143,14 @@ fn level_0(cursor: Cursor<'_>, limit: u64, end: u64, visit: &mut dyn FnMut(&Raw)
             let Some(record) = read(cursor, next, end) else { return false };
             raw = record;
         }
+        // More bytes than the file has: Cyrus would go round in a circle.
+        let Some(rest) = left.checked_sub(raw.end.saturating_sub(raw.offset)) else { return false };
+        left = rest;
         if !visit(&raw) {
             return false;
         }
         at = raw;
     }
-    false
 }
 
 /// Whether the first recovery gets through: it reads heads only, and wants keys to ascend.

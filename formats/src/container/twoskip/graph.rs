@@ -214,11 +214,10 @@ impl<'w, 'a> Walk<'w, 'a> {
         if self.survey.starts.contains(offset) {
             return Ok(Node { head, worn: self.survey.is_worn(offset), bad_tail: false });
         }
-        match (head.head_is_right(cursor), head.tail_is_right(cursor)) {
-            (true, true) => Err(Why::Inside),
-            (true, false) => Ok(Node { head, worn: false, bad_tail: true }),
-            (false, _) => Err(Why::Unreadable),
+        if self.survey.bad_tails.binary_search(&offset).is_ok() {
+            return Ok(Node { head, worn: false, bad_tail: true });
         }
+        Err(if head.head_is_right(cursor) { Why::Inside } else { Why::Unreadable })
     }
 
     /// Whether a node stands behind the last one, as far as its key can be believed.

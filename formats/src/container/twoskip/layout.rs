@@ -25,8 +25,6 @@ pub const BLANK: u64 = 0x2042_4C41_4E4B_07A0;
 pub const VERSION: u32 = 1;
 /// Header flag: a transaction or a recovery is under way.
 pub const DIRTY: u32 = 1;
-/// Length of the shortest `+` record in bytes: level 1, a key of one byte.
-pub const MIN_RECORD_LEN: u64 = 40;
 /// Every item starts at a multiple of this many bytes.
 pub const ALIGN: u64 = 8;
 

@@ -14,7 +14,7 @@ use crate::image::{Cursor, Span};
 /// Offset behind the transaction that the last repack wrote, if the file begins with one.
 ///
 /// A repack notes the size of the file in front of its COMMIT (`lib/cyrusdb_twoskip.c`, `mycheckpoint`).
-fn repack_end(cursor: Cursor<'_>, header: Option<&Header>, limit: u64) -> Option<u64> {
+pub(super) fn repack_end(cursor: Cursor<'_>, header: Option<&Header>, limit: u64) -> Option<u64> {
     let mut at = header.map(|header| header.repack_size).filter(|&size| size > FIRST_OFFSET && size < limit)?;
     while is_blank(cursor, at) {
         at = at.checked_add(ALIGN)?;

@@ -53,7 +53,9 @@ impl<'a> Database<'a> for Db<'a> {
     }
 
     fn transactions(&self) -> Option<u64> {
-        let heads = Heads::new(self.file.cursor, DUMMY_OFFSET, self.file.limit);
+        let File { cursor, limit, .. } = self.file;
+        let begin = log::repack_end(cursor, Header::decode(cursor).as_ref(), limit).unwrap_or(DUMMY_OFFSET);
+        let heads = Heads::new(cursor, begin, limit);
         Some(heads.filter(|head| head.kind == Type::Commit).count() as u64)
     }
 

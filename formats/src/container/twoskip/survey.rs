@@ -13,6 +13,8 @@ pub struct Survey {
     pub starts: Bits,
     /// Those of them whose crc_head is wrong, in file order: their pointers can't be believed.
     pub worn: Vec<u64>,
+    /// Offsets of the `+` records whose crc_head is right and whose crc_tail is wrong, in file order.
+    pub bad_tails: Vec<u64>,
     /// Ranges whose contents are lost, in file order, wherever in the file.
     pub lost: Vec<Span>,
     /// How far the file is committed for sure, in bytes.
@@ -77,6 +79,7 @@ impl Survey {
         let mut survey = Survey {
             starts,
             worn: Vec::new(),
+            bad_tails: Vec::new(),
             lost: Vec::new(),
             proven: FIRST_OFFSET,
             limit: 0,
@@ -111,6 +114,11 @@ impl Survey {
     }
 
     fn take(&mut self, item: &Item) {
+        if let What::BadTail(head) = item.what
+            && head.kind == Type::Record
+        {
+            self.bad_tails.push(head.offset);
+        }
         if item.is_lost() {
             let gap = item.head().is_none().then_some(item.span.start);
             self.first_gap = self.first_gap.or(gap);

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::layout::{Head, MAX_LEVEL, MIN_RECORD_LEN, Type, dummy, skip_delete};
+use super::layout::{Head, MAX_LEVEL, Type, dummy, skip_delete};
 use crate::container::{KeyOrder, Record, View};
 use crate::image::Cursor;
 
@@ -62,11 +62,6 @@ impl<'a> File<'a> {
         }
     }
 
-    /// More steps than a list without a circle can have.
-    pub fn most_records(&self) -> u64 {
-        self.cursor.len() / MIN_RECORD_LEN + 1
-    }
-
     /// Nodes of the highest level that has at least `wanted` of them (or of level 1), in key order.
     pub fn split_nodes(&self, wanted: usize) -> Vec<u64> {
         let mut best = Vec::new();
@@ -123,17 +118,18 @@ impl<'a> List<'a> {
     /// Walks from the record at `start` up to the one at `stop`; whether it came there.
     fn walk_heads(&self, start: u64, stop: u64, visit: &mut dyn FnMut(&Head) -> bool) -> bool {
         let mut next = start;
-        for _ in 0..self.file.most_records() {
-            if next == stop {
-                return true;
-            }
+        let mut left = self.file.limit;
+        while next != stop {
             let Some(head) = self.file.record(next) else { return false };
+            // More bytes than the file has: a circle, or records inside each other.
+            let Some(rest) = left.checked_sub(head.span().len()) else { return false };
+            left = rest;
             if !visit(&head) {
                 return true;
             }
             next = self.file.next(&head);
         }
-        false
+        true
     }
 
     /// Walks the heads of one part; whether it could be read to its end.

@@ -248,6 +248,9 @@ fn walk<'a>(file: File<'a>, start: u64, stop: u64, marks: &Marks) -> Option<Part
         before = Some(key);
         part.nodes += 1;
         part.bytes += head.end - head.offset;
+        if part.bytes > file.limit {
+            return None;
+        }
         at = link(file, &head, marks)?.0;
     }
     if let (Some([_, last]), Some(before)) = (&mut part.ends, before) {
