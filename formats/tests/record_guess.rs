@@ -10,7 +10,7 @@ use coroner_formats::image::Span;
 use coroner_formats::record::role::{self, Role};
 use coroner_formats::record::*;
 
-/// A `show` file's records, surveyed and checked in a number of parts.
+/// A `show` file's records, surveyed and checked step by step, or all at once in a number of parts.
 struct Surveyed {
     survey: Survey,
     findings: Vec<Finding>,
@@ -25,8 +25,13 @@ fn survey(path: &Path, parts: usize) -> Surveyed {
     for part in records.chunks(records.len().div_ceil(parts).max(1)) {
         let mut survey = Survey::new(style);
         for (key, value) in part {
+            let mut sink = |finding| findings.push(finding);
+            if parts > 1 {
+                examine(&mut survey, key, value, &context, Span::at(0, 1), &mut sink);
+                continue;
+            }
             let decoded = decode(key, value, &style);
-            check(&decoded, value, &context, Span::at(0, 1), &mut |finding| findings.push(finding));
+            check(&decoded, value, &context, Span::at(0, 1), &mut sink);
             survey.push(&decoded, value, &context);
         }
         whole.merge(survey);

@@ -11,7 +11,7 @@ use super::watch::Watch;
 use crate::failure::Failure;
 use crate::formats::container::{Database, Depth};
 use crate::formats::record::role::Role;
-use crate::formats::record::{Context, Survey, check, cross_check};
+use crate::formats::record::{Context, Survey, cross_check, examine};
 use crate::input::Source;
 
 /// What to verify, and how much of it to keep.
@@ -65,9 +65,7 @@ fn records(reading: &Reading<'_, '_>, scope: Scope, findings: &mut Findings, wat
         let mut survey = Survey::new(decoder.style());
         let mut found = Findings::keeping(scope.per_rule);
         reading.walk(part, &mut |record| {
-            let decoded = decoder.decode(&record);
-            check(&decoded, &record.value, &context, record.span, &mut |finding| found.push(finding));
-            survey.push(&decoded, &record.value, &context);
+            examine(&mut survey, &record.key, &record.value, &context, record.span, &mut |finding| found.push(finding));
             true
         });
         watch.step();

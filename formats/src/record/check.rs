@@ -5,20 +5,22 @@ use std::borrow::Cow;
 use bstr::ByteSlice;
 
 use super::acl::AclForm;
-use super::decode::{Decoded, Style};
+use super::decode::{Decoded, Style, decode};
 use super::dialect::Grammar;
 use super::entry::{Entry, Family, FieldKey, Under};
 use super::key::{Key, KeyStyle};
 use super::mbtype::{Flag, Kind, Numbering};
 use super::name::{Flaw, Name};
+use super::ordinary;
 use super::rights::Rights;
 use super::role::Role;
 use super::rules;
+use super::survey::Survey;
 use crate::finding::{Finding, Rule, Sink};
 use crate::image::Span;
 
 /// Seconds of 2011-01-01, before any release wrote times.
-const MTIME_MIN: u64 = 1_293_840_000;
+pub(crate) const MTIME_MIN: u64 = 1_293_840_000;
 /// Partition names of this many bytes are refused by `ctl_mboxlist -u` (`MAX_PARTITION_LEN`).
 const PARTITION_LEN: usize = 64;
 
@@ -56,6 +58,12 @@ impl Context {
         }
     }
 
+    /// Whether ordinary records need no more than [`super::ordinary`] looks at.
+    #[inline]
+    fn is_ordinary(&self) -> bool {
+        self.style == Style::NEW && self.role.is_none() && !self.reverse_acls
+    }
+
     /// Longest name in bytes: 490 up to 3.6, 510 since 3.8.
     fn name_len_max(&self) -> usize {
         if self.style.keys == KeyStyle::Plain { 490 } else { 510 }
@@ -80,6 +88,18 @@ pub fn check(decoded: &Decoded<'_>, value: &[u8], context: &Context, span: Span,
         (Key::Uniqueid(_) | Key::Jmap { .. }, None) => {}
         (key, _) => check_index(key, value, &mut report),
     }
+}
+
+/// Decodes a record, checks it and counts it: what [`decode`], [`check`] and [`Survey::push`] do in turn, and faster where
+/// nothing is unusual about it.
+#[inline]
+pub fn examine(survey: &mut Survey, key: &[u8], value: &[u8], context: &Context, span: Span, sink: &mut Sink<'_>) {
+    if context.is_ordinary() && ordinary::examine(survey, key, value, context) {
+        return;
+    }
+    let decoded = decode(key, value, &context.style);
+    check(&decoded, value, context, span, sink);
+    survey.push(&decoded, value, context);
 }
 
 /// Where the findings of one record go.

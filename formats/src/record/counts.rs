@@ -32,7 +32,11 @@ pub(crate) type HashedMap<V> = HashMap<u64, V, BuildHasherDefault<Hashed>>;
 /// How often each of a bounded number of strings was seen.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
-    strings: HashedMap<(Box<[u8]>, u64)>,
+    strings: Vec<(Box<[u8]>, u64)>,
+    /// Where a string stands, by its hash.
+    index: HashedMap<usize>,
+    /// Where the string counted last stands; it is often the next one too.
+    last: usize,
     others: u64,
 }
 
@@ -40,15 +44,22 @@ impl Counts {
     /// Counts one more.
     #[inline]
     pub fn add(&mut self, string: &[u8]) {
-        self.add_count(string, 1);
+        match self.strings.get_mut(self.last) {
+            Some((last, count)) if **last == *string => *count += 1,
+            _ => self.add_count(string, 1),
+        }
     }
 
     fn add_count(&mut self, string: &[u8], count: u64) {
         let hash = xxh3_64(string);
-        if let Some((_, seen)) = self.strings.get_mut(&hash) {
+        let known = self.index.get(&hash).copied();
+        if let Some((at, (_, seen))) = known.and_then(|at| Some((at, self.strings.get_mut(at)?))) {
             *seen = seen.saturating_add(count);
+            self.last = at;
         } else if self.strings.len() < DISTINCT_MAX {
-            self.strings.insert(hash, (string.into(), count));
+            self.last = self.strings.len();
+            self.index.insert(hash, self.last);
+            self.strings.push((string.into(), count));
         } else {
             self.others = self.others.saturating_add(count);
         }
@@ -56,7 +67,7 @@ impl Counts {
 
     /// Adds what another part of the database counted.
     pub fn merge(&mut self, other: Counts) {
-        for (string, count) in other.strings.into_values() {
+        for (string, count) in other.strings {
             self.add_count(&string, count);
         }
         self.others = self.others.saturating_add(other.others);
@@ -64,14 +75,15 @@ impl Counts {
 
     /// Strings and how often they were seen, most often first, then by their bytes.
     pub fn sorted(&self) -> Vec<(&[u8], u64)> {
-        let mut sorted: Vec<_> = self.strings.values().map(|(string, count)| (&string[..], *count)).collect();
+        let mut sorted: Vec<_> = self.strings.iter().map(|(string, count)| (&string[..], *count)).collect();
         sorted.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then(a.cmp(b)));
         sorted
     }
 
     /// How often one string was seen.
     pub fn get(&self, string: &[u8]) -> u64 {
-        self.strings.get(&xxh3_64(string)).map_or(0, |(_, count)| *count)
+        let at = self.index.get(&xxh3_64(string));
+        at.and_then(|at| self.strings.get(*at)).map_or(0, |(_, count)| *count)
     }
 
     /// Number of distinct strings kept apart.

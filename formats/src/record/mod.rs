@@ -1,7 +1,7 @@
 //! Mailbox entries of every Cyrus era, whatever container holds them.
 //!
 //! A record is read in three steps. [`decode()`] says what its key and value are, borrowed from their bytes. [`check()`]
-//! reports what can be said against it alone, and [`Survey::push`] counts it. When all records are read, the survey tells
+//! reports what can be said against it alone, and [`Survey::push`] counts it; [`examine`] does all three. When all records are read, the survey tells
 //! era, role and hazards, and [`cross_check`] reports where records contradict each other.
 
 pub mod acl;
@@ -17,6 +17,7 @@ mod index;
 pub mod key;
 pub mod mbtype;
 pub mod name;
+mod ordinary;
 pub mod rights;
 pub mod role;
 pub mod rules;
@@ -24,7 +25,7 @@ mod sums;
 pub mod survey;
 
 pub use acl::{Acl, AclForm, AclPair};
-pub use check::{Context, check};
+pub use check::{Context, check, examine};
 pub use counts::Counts;
 pub use cross::cross_check;
 pub use decode::{Decoded, Fault, Style, decode, encode, encode_as, family_of};

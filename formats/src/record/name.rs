@@ -270,7 +270,7 @@ fn to_internal_byte(byte: u8, index: usize, domain_len: usize) -> u8 {
 }
 
 /// Bytes that may stand in a name.
-const GOOD: [bool; 256] = {
+pub(crate) const GOOD: [bool; 256] = {
     let mut good = [false; 256];
     let others = b" #$&'()*+,-.:=?@[]^_~";
     let mut byte = 0;

@@ -26,6 +26,12 @@ fn bit(letter: u8) -> u32 {
     BITS.get(letter as usize).copied().unwrap_or_default()
 }
 
+/// Whether a letter is a right.
+#[inline(always)]
+pub(crate) fn is_right(letter: u8) -> bool {
+    bit(letter) != 0
+}
+
 impl Rights {
     /// The letters that are rights; see [`Rights::first_unknown`] for the others.
     #[inline]

@@ -8,6 +8,7 @@ use super::entry::{Entry, Under};
 use super::key::{Key, KeyStyle, Scope};
 use super::mbtype::Numbering;
 use super::name::{Form, Name};
+use super::ordinary::Said;
 use super::rights::Rights;
 
 /// Sums over the records of a database, in whatever order they come.
@@ -68,16 +69,27 @@ pub(crate) fn hash_name(name: &Name<'_>, seed: u64) -> u64 {
 #[inline]
 pub(crate) fn hash_fields(entry: &Entry<'_>, seed: u64) -> u128 {
     let number = |number: Option<u64>| number.unwrap_or_default();
-    let place = xxh3_64_with_seed(entry.partition.as_deref().unwrap_or_default(), seed);
-    let place = match &entry.server {
-        Some(server) => xxh3_64_with_seed(server, place),
-        None => place,
-    };
-    let mix = number(entry.uidvalidity)
-        ^ number(entry.foldermodseq).rotate_left(21)
-        ^ number(entry.createdmodseq).rotate_left(42)
-        ^ u64::from(entry.mbtype.number(Numbering::New)).rotate_left(54);
-    xxh3_128_with_seed(entry.acl.as_bytes(), place ^ mix.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    let numbers = [number(entry.uidvalidity), number(entry.foldermodseq), number(entry.createdmodseq)];
+    let mbtype = entry.mbtype.number(Numbering::New);
+    let partition = entry.partition.as_deref().unwrap_or_default();
+    hash_said(partition, entry.server.as_deref(), numbers, mbtype, entry.acl.as_bytes(), seed)
+}
+
+/// The same of the fields one by one; the numbers are V, F and C.
+#[inline]
+fn hash_said(
+    partition: &[u8],
+    server: Option<&[u8]>,
+    [uidvalidity, foldermodseq, createdmodseq]: [u64; 3],
+    mbtype: u32,
+    acl: &[u8],
+    seed: u64,
+) -> u128 {
+    let place = xxh3_64_with_seed(partition, seed);
+    let place = server.map_or(place, |server| xxh3_64_with_seed(server, place));
+    let mix =
+        uidvalidity ^ foldermodseq.rotate_left(21) ^ createdmodseq.rotate_left(42) ^ u64::from(mbtype).rotate_left(54);
+    xxh3_128_with_seed(acl, place ^ mix.wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
 /// Hashes a reverse-ACL key.
@@ -153,6 +165,22 @@ impl Sums {
             let scope = Scope::of(&entry.name);
             let sum = &mut self.reverse_acls;
             each_right(entry, context, &mut |user| sum.want(widen(hash_right(scope, user, &entry.name))));
+        }
+    }
+
+    /// Takes an ordinary record: of a mailbox, or under a uniqueid.
+    #[inline(always)]
+    pub(crate) fn push_ordinary(&mut self, said: &Said<'_>, indexed: bool) {
+        let Some(uniqueid) = said.uniqueid else { return };
+        let named = xxh3_64_with_seed(said.name, hash_id(uniqueid));
+        let numbers = [said.uidvalidity, said.foldermodseq, said.createdmodseq];
+        let fields = hash_said(said.partition, said.server, numbers, 0, said.acl, named);
+        if indexed {
+            return self.live.find(fields);
+        }
+        self.live.want(fields);
+        if let Some(jmapid) = said.jmapid {
+            self.jmap.want(widen(xxh3_64_with_seed(jmapid, named)));
         }
     }
 

@@ -10,6 +10,7 @@ use super::entry::{Entry, Family, FieldKey};
 use super::era::{SIGNS, Sign};
 use super::key::{Key, KeyFamily, KeyStyle};
 use super::mbtype::{Flag, Kind};
+use super::ordinary::Said;
 use super::rights::Rights;
 use super::sums::Sums;
 
@@ -113,6 +114,59 @@ impl Survey {
         self.sums.push(decoded, context);
     }
 
+    /// Takes a mailbox's own ordinary record.
+    #[inline(always)]
+    pub(crate) fn push_ordinary(&mut self, said: &Said<'_>) {
+        bump(&mut self.keys, KeyFamily::Mailbox as usize);
+        bump(&mut self.families, Family::Dlist as usize);
+        bump(&mut self.kinds, Kind::Mail as usize);
+        bump(&mut self.letters, usize::from(b'e' - b'a'));
+        self.mailboxes += 1;
+        self.longest_name_len = self.longest_name_len.max(said.name.len());
+        self.inboxes += u64::from(said.separators == 1 && said.name.starts_with(b"user\x1F"));
+        self.push_time(said.mtime);
+        if said.has_jmapid {
+            self.mark(Sign::FieldJ);
+        }
+        match said.server {
+            Some(server) => {
+                bump(&mut self.flags, Flag::Remote as usize);
+                bump(&mut self.letters, usize::from(b'r' - b'a'));
+                self.remote += 1;
+                self.remote_without_uniqueid += 1;
+                self.servers.add(server);
+            }
+            None => {
+                self.local += 1;
+                self.partitions.add(said.partition);
+                self.mark(Sign::FieldF);
+                self.mark(Sign::FieldC);
+            }
+        }
+        self.sums.push_ordinary(said, false);
+    }
+
+    /// Takes an ordinary record under a uniqueid.
+    #[inline(always)]
+    pub(crate) fn push_ordinary_index(&mut self, said: &Said<'_>) {
+        bump(&mut self.keys, KeyFamily::Uniqueid as usize);
+        match said.quoted {
+            Some(true) => self.mark(Sign::QuotedSeparator),
+            Some(false) => self.mark(Sign::BareSeparator),
+            None => {}
+        }
+        if said.has_jmapid {
+            self.mark(Sign::FieldJ);
+        }
+        self.sums.push_ordinary(said, true);
+    }
+
+    #[inline(always)]
+    fn push_time(&mut self, mtime: u64) {
+        let (first, last) = self.mtimes.unwrap_or((mtime, mtime));
+        self.mtimes = Some((first.min(mtime), last.max(mtime)));
+    }
+
     #[inline(always)]
     fn mark(&mut self, sign: Sign) {
         bump(&mut self.signs, sign as usize);
@@ -197,8 +251,7 @@ impl Survey {
     #[inline]
     fn push_fields(&mut self, entry: &Entry<'_>, live_local: bool) {
         if let Some(mtime) = entry.mtime {
-            let (first, last) = self.mtimes.unwrap_or((mtime, mtime));
-            self.mtimes = Some((first.min(mtime), last.max(mtime)));
+            self.push_time(mtime);
         }
         if entry.layout.has(FieldKey::Jmapid) {
             self.mark(Sign::FieldJ);

@@ -57,7 +57,7 @@ pub(crate) fn fail<T>(input: &[u8]) -> Parse<'_, T> {
 
 /// Number of bytes in front of the first space: eight at a time, for items are short.
 #[inline(always)]
-fn word_len(input: &[u8]) -> usize {
+pub(crate) fn word_len(input: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     let mut rest = input;
