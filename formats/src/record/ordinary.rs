@@ -61,8 +61,7 @@ fn read_mailbox<'a>(name: &'a [u8], value: &'a [u8], context: &Context) -> Optio
     let (said, rest) = match value {
         [b'%', b'(', b'T', b' ', b'e', b' ', b'I', b' ', rest @ ..] => {
             let (uniqueid, rest) = word(rest)?;
-            let (jmapid, has_jmapid, rest) = jmapid(rest)?;
-            let said = Said { uniqueid: Some(uniqueid), jmapid, has_jmapid, ..Said::default() };
+            let (said, rest) = jmapid(Said { uniqueid: Some(uniqueid), ..Said::default() }, rest)?;
             local_fields(said, rest)?
         }
         [b'%', b'(', b'T', b' ', b'e', b'r', b' ', rest @ ..] => {
@@ -91,8 +90,7 @@ fn read_mailbox<'a>(name: &'a [u8], value: &'a [u8], context: &Context) -> Optio
 fn read_indexed(value: &[u8]) -> Option<Said<'_>> {
     let rest = value.strip_prefix(b"%(T e N ")?;
     let (name, quoted, rest) = indexed_name(rest)?;
-    let (jmapid, has_jmapid, rest) = jmapid(rest)?;
-    let said = Said { name, quoted, jmapid, has_jmapid, ..Said::default() };
+    let (said, rest) = jmapid(Said { name, quoted, ..Said::default() }, rest)?;
     let (said, rest) = local_fields(said, rest)?;
     let (acl, rest) = acl(rest)?;
     (rest == b" H ())").then_some(Said { acl, ..said })
@@ -128,14 +126,14 @@ fn digits(input: &[u8]) -> Option<(u64, &[u8])> {
     Some((number(digits)?, after.get(1..)?))
 }
 
-/// `J … ` if it is there: the id, and whether there is a J.
+/// `J … ` if it is there.
 #[inline(always)]
-fn jmapid(input: &[u8]) -> Option<(Option<&[u8]>, bool, &[u8])> {
-    let Some(rest) = input.strip_prefix(b"J ") else { return Some((None, false, input)) };
+fn jmapid<'a>(said: Said<'a>, input: &'a [u8]) -> Option<(Said<'a>, &'a [u8])> {
+    let Some(rest) = input.strip_prefix(b"J ") else { return Some((said, input)) };
     if let Some(rest) = rest.strip_prefix(b"NIL ") {
-        return Some((None, true, rest));
+        return Some((Said { has_jmapid: true, ..said }, rest));
     }
-    word(rest).map(|(id, rest)| (Some(id), true, rest))
+    word(rest).map(|(id, rest)| (Said { jmapid: Some(id), has_jmapid: true, ..said }, rest))
 }
 
 /// A partition that nothing can be said against.
