@@ -132,7 +132,10 @@ pub fn view(bytes: &[u8], format: Format) {
     if format.is_dump() {
         return; // in any order
     }
-    assert_ascending(&records, order);
+    // Flat keys stand in the order of their escaped bytes, which is another where an escape has gone wrong.
+    if is_clean(&findings) || format != Format::Flat {
+        assert_ascending(&records, order);
+    }
     if !is_clean(&findings) {
         return;
     }
