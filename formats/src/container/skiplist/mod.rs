@@ -18,6 +18,7 @@ pub mod rules;
 #[path = "../../../tests/common/skiplist_sample.rs"]
 mod sample;
 mod scan;
+mod survey;
 mod tiles;
 mod verify;
 mod view;

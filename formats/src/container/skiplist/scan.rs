@@ -1,5 +1,7 @@
 //! The file in physical order behind its header, resynchronising behind damage.
 
+use rayon::prelude::*;
+
 use super::layout::{
     ADD, Broken, COMMIT, DELETE, DUMMY_OFFSET, FIRST_RECORD, INORDER, Node, NodeKind, is_record_offset,
 };
@@ -137,6 +139,55 @@ impl<'a> Iterator for Scan<'a> {
     }
 }
 
+/// Bytes of a file that are scanned in one go beside others.
+const PIECE_LEN: u64 = 2 << 20;
+
+/// The items of one piece of a file: those that start in it.
+pub struct Piece<'s, 'a> {
+    scan: &'s mut Scan<'a>,
+    until: u64,
+}
+
+impl<'a> Iterator for Piece<'_, 'a> {
+    type Item = Item<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Item<'a>> {
+        if self.scan.at < self.until { self.scan.next() } else { None }
+    }
+}
+
+/// Scans everything behind the header in pieces side by side: what `read` makes of each, in file order. Together they are
+/// the items of one [`Scan`]. `read` must take all items of its piece; what it makes of some pieces is thrown away.
+///
+/// Where a piece's first item starts is guessed; where the piece in front of it ends elsewhere, it is scanned again.
+pub fn in_pieces<'a, T: Send>(cursor: Cursor<'a>, read: impl Fn(Piece<'_, 'a>) -> T + Sync) -> Vec<T> {
+    let until = |edge: u64| edge.saturating_add(PIECE_LEN);
+    let edges: Vec<u64> = (0..cursor.len().div_ceil(PIECE_LEN)).map(|i| i * PIECE_LEN).collect();
+    let guess = |&edge: &u64| {
+        let inside = || (edge..until(edge)).step_by(4).find(|&at| starts_record(cursor, at));
+        let from = if edge == 0 { DUMMY_OFFSET } else { inside()? };
+        let mut scan = Scan::from(cursor, from);
+        let made = read(Piece { scan: &mut scan, until: until(edge) });
+        Some((from, scan.at, made))
+    };
+    let guesses: Vec<_> = edges.par_iter().map(guess).collect();
+    // One scan for all that was guessed wrong: it remembers what it has searched.
+    let mut scan = Scan::new(cursor);
+    let mut pieces = Vec::with_capacity(edges.len());
+    for (edge, guess) in edges.into_iter().zip(guesses) {
+        match guess {
+            _ if scan.at >= until(edge) => {}
+            Some((from, end, made)) if from == scan.at => {
+                scan.at = end;
+                pieces.push(made);
+            }
+            _ => pieces.push(read(Piece { scan: &mut scan, until: until(edge) })),
+        }
+    }
+    pieces
+}
+
 /// A search in steps of 4 bytes, remembered so that none of its steps is taken again.
 #[derive(Clone, Copy, Debug, Default)]
 struct Search {
@@ -228,4 +279,40 @@ fn starts_item(cursor: Cursor<'_>, offset: u64) -> bool {
 /// Whether an INORDER or ADD record about which nothing is odd starts at `offset`.
 fn starts_record(cursor: Cursor<'_>, offset: u64) -> bool {
     Node::read(cursor, offset).is_ok_and(|node| node.kind != NodeKind::Dummy && node.is_flawless())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::super::{Options, write};
+    use super::*;
+    use crate::container::KeyOrder;
+
+    /// Damage of many kinds in front of, on and behind every edge of a piece.
+    #[test]
+    fn pieces_together_are_the_whole_scan() {
+        let records = (0..60_000).map(|i| (format!("key {i:08}"), "v".repeat(i % 199)));
+        let options = Options { order: KeyOrder::Signed, last_recovery: 1 };
+        let mut out = io::Cursor::new(Vec::new());
+        write(&mut out, records, options).expect("a file in memory");
+        let whole = out.into_inner();
+        let edges = (1..whole.len() as u64).map_while(|i| Some(i * PIECE_LEN).filter(|&at| at < whole.len() as u64));
+        let edges: Vec<usize> = edges.map(|at| at as usize).collect();
+        assert!(edges.len() > 3);
+        let fills: [&[u8]; 4] = [&[0; 6000], &[0xA5; 6000], &[0, 0, 0, 2, 0, 0, 0, 4], &[0, 0, 0, 1, 0, 0x40, 0, 0]];
+        for fill in fills {
+            for distance in [-6000, -2400, -400, -100, -8, 0, 4, 40, 100, 400] {
+                let mut bytes = whole.clone();
+                for edge in &edges {
+                    let at = edge.saturating_add_signed(distance);
+                    bytes[at..at + fill.len()].copy_from_slice(fill);
+                }
+                let cursor = Cursor::new(&bytes);
+                let pieces = in_pieces(cursor, |piece| piece.map(|item| format!("{item:?}")).collect::<Vec<_>>());
+                let scan = Scan::new(cursor).map(|item| format!("{item:?}"));
+                assert!(pieces.concat().into_iter().eq(scan), "{distance} with {:?}", fill.get(..8));
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use rayon::prelude::*;
 
 use super::layout::{Broken, Header, MAX_LEVEL, MIN_RECORD_LEN, Node, NodeKind};
-use super::scan::{Item, Scan};
+use super::scan::{Item, in_pieces};
 use crate::container::{KeyOrder, OrderTally, Record, View};
 use crate::image::{Cursor, Span};
 
@@ -138,7 +138,7 @@ impl<'a> List<'a> {
         let mut all = OrderTally::default();
         match tallies {
             Some(tallies) => tallies.iter().for_each(|tally| all.append(tally)),
-            None => self.tally_in_file_order(&mut all),
+            None => self.tallies_in_file_order().iter().for_each(|tally| all.append(tally)),
         }
         all
     }
@@ -160,14 +160,18 @@ impl<'a> List<'a> {
         whole.then_some(tally)
     }
 
-    fn tally_in_file_order(&self, tally: &mut OrderTally) {
-        for item in Scan::new(self.cursor) {
-            if let Item::Record(node) = item
-                && let Some(next) = node.pointer(0).and_then(|pointer| self.follow(pointer))
-            {
-                push_explicable(tally, node, next);
+    fn tallies_in_file_order(&self) -> Vec<OrderTally> {
+        in_pieces(self.cursor, |piece| {
+            let mut tally = OrderTally::default();
+            for item in piece {
+                if let Item::Record(node) = item
+                    && let Some(next) = node.pointer(0).and_then(|pointer| self.follow(pointer))
+                {
+                    push_explicable(&mut tally, node, next);
+                }
             }
-        }
+            tally
+        })
     }
 }
 
