@@ -85,9 +85,8 @@ impl<'a> Recovery<'a> {
 
     /// Puts the records in the order that the file to write wants.
     pub fn sort(&mut self, order: KeyOrder) {
-        self.order = order;
-        let ascending = |pair: &[Recovered<'_>]| order.compare(&pair[0].record.key, &pair[1].record.key).is_le();
-        if !self.records.windows(2).all(ascending) {
+        if self.order != order {
+            self.order = order;
             self.records.sort_by(|a, b| order.compare(&a.record.key, &b.record.key));
         }
     }

@@ -292,14 +292,14 @@ mod tests {
     /// Damage of many kinds in front of, on and behind every edge of a piece.
     #[test]
     fn pieces_together_are_the_whole_scan() {
-        let records = (0..60_000).map(|i| (format!("key {i:08}"), "v".repeat(i % 199)));
+        let records = (0..80_000).map(|i| (format!("key {i:08}"), "v".repeat(i % 199)));
         let options = Options { order: KeyOrder::Signed, last_recovery: 1 };
         let mut out = io::Cursor::new(Vec::new());
         write(&mut out, records, options).expect("a file in memory");
         let whole = out.into_inner();
         let edges = (1..whole.len() as u64).map_while(|i| Some(i * PIECE_LEN).filter(|&at| at < whole.len() as u64));
         let edges: Vec<usize> = edges.map(|at| at as usize).collect();
-        assert!(edges.len() > 3);
+        assert!(edges.len() > 2);
         let fills: [&[u8]; 4] = [&[0; 6000], &[0xA5; 6000], &[0, 0, 0, 2, 0, 0, 0, 4], &[0, 0, 0, 1, 0, 0x40, 0, 0]];
         for fill in fills {
             for distance in [-6000, -2400, -400, -100, -8, 0, 4, 40, 100, 400] {

@@ -348,7 +348,7 @@ mod tests {
     /// Damage of many kinds in front of, on and behind every edge of a piece.
     #[test]
     fn pieces_together_are_the_whole_scan() {
-        let records = (0..50_000).map(|i| (format!("key {i:08}"), "v".repeat(i % 199)));
+        let records = (0..80_000).map(|i| (format!("key {i:08}"), "v".repeat(i % 199)));
         let out = std::io::Cursor::new(Vec::new());
         let whole = super::super::writer::write(out, records, Default::default()).unwrap().into_inner();
         let edges: Vec<usize> = (1..whole.len() / PIECE_LEN as usize).map(|i| i * PIECE_LEN as usize).collect();
