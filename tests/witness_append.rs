@@ -28,7 +28,7 @@ struct Transaction {
 impl Transaction {
     fn new(random: &mut Random, before: &Records) -> Self {
         // No control bytes: what Cyrus shows has one record a line.
-        let plain = |value: Vec<u8>| value.into_iter().filter(|&byte| byte >= b' ').collect();
+        let plain = |value: Vec<u8>| value.into_iter().filter(|&byte| byte >= b' ').collect::<Vec<_>>();
         let change = |random: &mut Random| (random.key(), (random.below(3) > 0).then(|| plain(random.value())));
         let changes: Vec<_> = (0..1 + random.below(8)).map(|_| change(random)).collect();
         let mut left = before.clone();
@@ -42,11 +42,11 @@ impl Transaction {
     }
 
     fn steps(&self, bytes: &[u8], (engine, order): (Format, KeyOrder)) -> Vec<Step> {
-        let operation = |change: &'_ (Vec<u8>, Option<Vec<u8>>)| -> Operation<'_> {
-            let (key, value) = change;
-            value.as_ref().map_or(Operation::Delete { key }, |value| Operation::Store { key, value })
-        };
-        let operations: Vec<Operation<'_>> = self.changes.iter().map(operation).collect();
+        let operations = self.changes.iter().map(|(key, value)| match value {
+            Some(value) => Operation::Store { key, value },
+            None => Operation::Delete { key },
+        });
+        let operations: Vec<Operation<'_>> = operations.collect();
         append(bytes, engine, order, &operations).expect("a transaction").steps
     }
 
@@ -94,7 +94,7 @@ fn theirs(output: &[u8]) -> Records {
 #[test]
 fn cyrus_and_coroner_write_in_turns() {
     let Some(cyrus) = Cyrus::find("cyrus_and_coroner_write_in_turns") else { return };
-    let cases: Vec<_> = (0..40).flat_map(|seed| ENGINES.map(|engine| (seed, engine))).collect();
+    let cases: Vec<_> = (0..24).flat_map(|seed| ENGINES.map(|engine| (seed, engine))).collect();
     cases.into_par_iter().for_each(|(seed, engine)| {
         let random = &mut Random(seed);
         let path = cyrus.place(&format!("turns-{seed}.{}.db", engine.0), b"");
@@ -120,7 +120,7 @@ fn cyrus_and_coroner_write_in_turns() {
 #[test]
 fn cyrus_recovers_from_a_kill_after_any_step() {
     let Some(cyrus) = Cyrus::find("cyrus_recovers_from_a_kill_after_any_step") else { return };
-    let cases: Vec<_> = (0..12).flat_map(|seed| ENGINES.map(|engine| (seed, engine))).collect();
+    let cases: Vec<_> = (0..6).flat_map(|seed| ENGINES.map(|engine| (seed, engine))).collect();
     cases.into_par_iter().for_each(|(seed, engine)| {
         let random = &mut Random(1000 + seed);
         let path = cyrus.place(&format!("killed-{seed}.{}.db", engine.0), b"");
