@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::layout::{
-    ADD, Broken, COMMIT, DELETE, DUMMY_OFFSET, FIRST_RECORD, INORDER, Node, NodeKind, is_record_offset,
+    ADD, Broken, COMMIT, DELETE, DUMMY_OFFSET, FIRST_RECORD, INORDER, Node, NodeKind, TERMINATOR, is_record_offset,
 };
 use crate::image::{Cursor, Span};
 
@@ -153,6 +153,9 @@ impl<'a> Iterator for Piece<'_, 'a> {
 ///
 /// Where a piece's first item starts is guessed; where the piece in front of it ends elsewhere, it is scanned again.
 pub fn in_pieces<'a, T: Send>(cursor: Cursor<'a>, read: impl Fn(Piece<'_, 'a>) -> T + Sync) -> Vec<T> {
+    if cursor.len() <= PIECE_LEN {
+        return vec![read(Piece { scan: &mut Scan::new(cursor), until: u64::MAX })];
+    }
     let until = |edge: u64| edge.saturating_add(PIECE_LEN);
     let edges: Vec<u64> = (0..cursor.len().div_ceil(PIECE_LEN)).map(|i| i * PIECE_LEN).collect();
     let guess = |&edge: &u64| {
@@ -209,12 +212,13 @@ pub(super) fn holds_zeros(node: &Node<'_>) -> bool {
     memchr::memchr(0, node.value).is_some() || memchr::memchr(0, node.key).is_some()
 }
 
-/// Whether key or value hold the type of a record where one can start: then a changed length has let the node swallow
-/// records, or parts of them. It says nothing of what surrounds the node, so the node is judged alike wherever it stands.
+/// Whether key or value hold what begins or ends a record where that can stand, or the fill behind them is none: then a
+/// changed length has let the node swallow records, or parts of them. What surrounds the node does not matter: it is judged
+/// alike wherever it stands.
 #[cold]
 fn holds_type(node: &Node<'_>) -> bool {
-    let is_type = |word: &[u8; 4]| matches!(u32::from_be_bytes(*word), INORDER | ADD);
-    [node.key, node.value].iter().any(|field| field.as_chunks::<4>().0.iter().any(is_type))
+    let is_type = |word: &[u8; 4]| matches!(u32::from_be_bytes(*word), INORDER | ADD | COMMIT | TERMINATOR);
+    !node.zero_filled || [node.key, node.value].iter().any(|field| field.as_chunks::<4>().0.iter().any(is_type))
 }
 
 /// The item at `offset`, if one can be read there.
@@ -308,7 +312,7 @@ mod tests {
                     bytes[at..at + fill.len()].copy_from_slice(fill);
                 }
                 let cursor = Cursor::new(&bytes);
-                let outline = |item: Item<'_>| (item.span(), std::mem::discriminant(&item));
+                let outline = |item: Item<'_>| (item.span(), item.is_damage(), matches!(item, Item::Record(_)));
                 let pieces = in_pieces(cursor, |piece| piece.map(outline).collect::<Vec<_>>());
                 let scan = Scan::new(cursor).map(outline);
                 assert!(pieces.concat().into_iter().eq(scan), "{distance} with {:?}", fill.get(..8));

@@ -224,6 +224,9 @@ impl Iterator for Piece<'_, '_> {
 /// Where a piece's first item starts is guessed: at its first proven record. Where the piece in front of it ends
 /// elsewhere, it is scanned again.
 pub fn in_pieces<T: Send>(cursor: Cursor<'_>, start: u64, read: impl Fn(Piece<'_, '_>) -> T + Sync) -> Vec<T> {
+    if cursor.len() <= PIECE_LEN {
+        return vec![read(Piece { first: None, scan: &mut Scan::new(cursor, start), until: u64::MAX })];
+    }
     let edges: Vec<u64> = (start / PIECE_LEN..cursor.len().div_ceil(PIECE_LEN)).map(|i| i * PIECE_LEN).collect();
     let until = |edge: u64| edge.saturating_add(PIECE_LEN);
     let guess = |&edge: &u64| {
