@@ -1,4 +1,5 @@
 //! Writing: the only code that puts a user's file on the disk.
 
+mod behind;
 pub mod database;
 pub mod safe_file;

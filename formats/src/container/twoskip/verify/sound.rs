@@ -56,14 +56,16 @@ pub fn look(file: File<'_>, header: &Header) -> Option<Totals> {
     let (stretches, parts): (Vec<_>, Vec<_>) = both?.into_iter().unzip();
     let bytes = read_all(file, stretches.into_iter().flatten())?;
     let list = walk_all(file, &dummy, parts.into_iter().flatten())?;
-    let order = list.tally.best(KeyOrder::Unsigned);
+    let mut orders = list.tally.fitting(KeyOrder::Unsigned);
+    orders.retain(|&order| order != KeyOrder::Signed);
     let counts_agree = list.nodes == header.num_records && marks.reached.count() == list.nodes;
     let known = marks.reached.is_subset(&marks.starts) && marks.named.is_subset(&marks.starts);
-    if !counts_agree || !known || order == KeyOrder::Signed || !list.tally.fits(order) {
+    if !counts_agree || !known || orders.is_empty() {
         return None;
     }
     let all_live = bytes.deletes == 0 && bytes.records == list.nodes;
-    (all_live || replays(file, order, &marks.reached, list.nodes))
+    // Which order the keys of few live records stand in, only those that died may tell.
+    (all_live || orders.into_iter().any(|order| replays(file, order, &marks.reached, list.nodes)))
         .then_some(Totals { tally: list.tally, live_bytes: list.bytes })
 }
 
