@@ -134,7 +134,7 @@ impl<'a> Links<'a> {
     /// Whether so many pointers to what lies behind `first` miss that it can't all be damage of their own. Of many records
     /// some are asked.
     fn most_miss(&self, records: &[u32], starts: &OffsetSet, first: u64) -> bool {
-        let step = records.len() / ASKED | 1;
+        let step = (records.len() / ASKED) | 1;
         let nodes = records.par_iter().step_by(step).filter_map(|&offset| self.list.follow(offset));
         let count = |node: Node<'a>| {
             let behind = node.pointers().enumerate().filter(|&(_, pointer)| u64::from(pointer) > first);
