@@ -276,7 +276,10 @@ pub fn as_cyrus(bytes: &[u8], format: Format) {
             assert_inside(record.span, bytes, "record");
         }
         if is_clean(&findings(&*db, Depth::Full)) {
-            assert_same(&records, &walk(&*db, order, 1, bytes.len() + 16), "what Cyrus makes of a clean file");
+            let mut walked = walk(&*db, order, 1, bytes.len() + 16);
+            // Flat keys stand in the order of their escaped bytes.
+            walked.sort_by(|a, b| order.compare(&a.key, &b.key));
+            assert_same(&records, &walked, "what Cyrus makes of a clean file");
         }
     }
 }
