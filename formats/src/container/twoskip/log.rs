@@ -133,7 +133,8 @@ impl<'a> Log<'a> {
         if proven && start > self.start && start <= head.offset {
             let later = changes.iter().position(|change| place(change) >= start).unwrap_or(changes.len());
             let rest = changes.split_off(later);
-            self.end(start, Ending::Damaged, changes);
+            let ending = if start > self.file.limit { Ending::Uncommitted } else { Ending::Damaged };
+            self.end(start, ending, changes);
             changes = rest;
         }
         let uncommitted = head.end > self.file.limit;
