@@ -192,7 +192,10 @@ pub fn carve(bytes: &[u8], format: Format) {
         assert!(!lost.span.is_empty());
     }
     recovered(bytes, &kept, format, order);
-    if !format.is_dump() && is_sound(&findings(&*db, Depth::Full)) {
+    let findings = findings(&*db, Depth::Full);
+    // Carving leaves out the blanks that an editor put behind a value: a warning.
+    let sound = if format == Format::Flat { is_clean(&findings) } else { is_sound(&findings) };
+    if !format.is_dump() && sound {
         assert_same(&kept, &walk(&*db, order, 1, bytes.len() + 16), "carving a sound file");
         assert!(carved.kept.iter().all(|kept| kept.confidence != Confidence::MaybeStale));
     }
