@@ -61,9 +61,13 @@ impl<'i> Input<'i> {
 
     /// A key that is not empty, and a value; an empty value now and then stands for none.
     fn change(&mut self) -> Option<Change> {
-        let key = self.field()?;
+        let mut key = self.field()?;
         let value = self.field().unwrap_or_default();
-        let key = if key.is_empty() { b"-".to_vec() } else { key };
+        if key.is_empty() {
+            key.push(b'-');
+        }
+        // Cyrus' mbox order takes LF for TAB, and so two keys that differ in these for one.
+        key.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b'\t');
         Some((key, Some(value).filter(|value| !value.is_empty())))
     }
 
