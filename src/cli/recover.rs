@@ -251,9 +251,8 @@ impl Told<'_, '_> {
                 Origin::Carved(Confidence::Unverified | Confidence::MaybeStale) | Origin::Witness(_)
             )
         });
-        let told = |r: &Recovered<'_>| {
-            format!("{} {} at {}", r.origin.as_str(), printable(&r.record.key), r.record.span)
-        };
+        let told =
+            |r: &Recovered<'_>| format!("{} {} at {}", r.origin.as_str(), printable(&r.record.key), r.record.span);
         self.name(out, doubtful, told)?;
         let bytes: u64 = recovery.lost.iter().map(|lost| lost.span.len()).sum();
         out.line(&format!("lost: {}, {}", count(recovery.lost.len() as u64, "range"), count(bytes, "byte")))?;

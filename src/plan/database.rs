@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::behind::write_behind;
 use super::safe_file::{SafeFile, SafeFileError};
 use crate::failure::Failure;
-use crate::formats::container::{self, Depth, Format, KeyOrder, WriteOptions, WriteError, Written, flat};
+use crate::formats::container::{self, Depth, Format, KeyOrder, WriteError, WriteOptions, Written, flat};
 use crate::formats::finding::Severity;
 use crate::formats::image::Image;
 use crate::input::usual_order;

@@ -15,7 +15,7 @@ use nom::{IResult, Parser};
 
 use crate::container::shape;
 
-pub use super::json_write::{PlainEntry, PlainHistory, WriteError, Writer, write_entry};
+pub use super::json_write::{PlainEntry, PlainHistory, WriteError, Writer, append_entry, write_entry};
 
 /// Pairs of identifier and rights.
 pub type Pairs<'a> = Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>;

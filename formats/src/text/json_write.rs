@@ -74,9 +74,21 @@ pub enum WriteError {
 /// # Errors
 /// See [`WriteError`]; nothing is written unless the system refuses.
 pub fn write_entry(out: &mut dyn Write, entry: &PlainEntry<'_>) -> Result<(), WriteError> {
-    let mut object = Object { text: Vec::new(), mailbox: entry.name };
+    let mut text = Vec::new();
+    append_entry(&mut text, entry)?;
+    Ok(out.write_all(&text)?)
+}
+
+/// The same, at the end of `text`; answers where in it the object starts.
+///
+/// # Errors
+/// [`WriteError::NotUtf8`]; `text` then ends in a part of the entry.
+pub fn append_entry(text: &mut Vec<u8>, entry: &PlainEntry<'_>) -> Result<usize, WriteError> {
+    let mut object = Object { text, mailbox: entry.name };
     object.string("name", entry.name)?;
-    object.text.extend(b": {");
+    object.text.extend(b": ");
+    let start = object.text.len();
+    object.text.push(b'{');
     object.member("name", "name", entry.name)?;
     object.times(entry.mtime, entry.uidvalidity, entry.createdmodseq, entry.foldermodseq);
     object.next_member("mbtype", Some(entry.mbtype))?;
@@ -88,11 +100,11 @@ pub fn write_entry(out: &mut dyn Write, entry: &PlainEntry<'_>) -> Result<(), Wr
     object.next_member("jmapId", entry.jmap_id)?;
     object.history(entry.name_history)?;
     object.text.push(b'}');
-    Ok(out.write_all(&object.text)?)
+    Ok(start)
 }
 
 struct Object<'a> {
-    text: Vec<u8>,
+    text: &'a mut Vec<u8>,
     mailbox: &'a [u8],
 }
 
