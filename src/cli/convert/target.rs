@@ -97,6 +97,12 @@ impl Plan<'_, '_, '_> {
         let racls = ReverseAcls::of(self.reading, decoder, converter.era);
         let records = watched("reading", |_| Records::plan(self.reading, converter, racls.as_ref(), order, remarks));
         self.refuse(remarks)?;
+        if records.mailboxes() == 0 && remarks.count(Fate::Unknown) > 0 {
+            let what =
+                "no entry tells which server its mailbox is on; an empty list would make frontends forget theirs";
+            let next = "name the backend with --server, or a copy that knows with --witness; nothing was written";
+            return Err(Failure::file(&self.args.file, what, next));
+        }
         if self.format == Format::Show {
             return self.lines(records.pairs(), out);
         }

@@ -75,8 +75,9 @@ fn fit_type(entry: &mut Entry<'_>, era: Era, say: &mut Say<'_>) {
 /// Gives the rights the letters of the release.
 fn fit_acl(entry: &mut Entry<'_>, from: Option<Era>, era: Era, say: &mut Say<'_>) {
     let up = era >= Era::V2_3 && from.is_some_and(|from| from < Era::V2_3);
+    let down = era < Era::V2_5 && from.is_none_or(|from| from > era);
     let changes = |pair: &[u8]| translated(pair, up, era).is_some();
-    if !(up || era < Era::V2_5) || !entry.acl.pairs().any(|pair| changes(&pair.rights)) {
+    if !(up || down) || !entry.acl.pairs().any(|pair| changes(&pair.rights)) {
         return;
     }
     let mut less = false;

@@ -10,7 +10,7 @@ use super::remarks::{ENTRY, Fate, Remark, Remarks, Say};
 use super::reverse_acl::ReverseAcls;
 use super::{Converter, Held, era};
 use crate::formats::container::{KeyOrder, Record};
-use crate::formats::record::{Entry, Era, Family, Former, Key, KeyStyle, Under, encode, write_history};
+use crate::formats::record::{Entry, Era, Family, Former, Key, KeyStyle, Role, Under, encode, write_history};
 use crate::ops::reading::Reading;
 
 /// A key and its value.
@@ -164,6 +164,11 @@ impl<'a, 'c> Records<'a, 'c> {
         }
     }
 
+    /// Number of mailboxes.
+    pub fn mailboxes(&self) -> usize {
+        self.index.names.len()
+    }
+
     /// All records, in order.
     pub fn pairs(&self) -> impl Iterator<Item = Pair> + '_ {
         let names = self.index.names.iter().filter_map(|held| self.named(held));
@@ -174,7 +179,8 @@ impl<'a, 'c> Records<'a, 'c> {
     }
 
     fn named(&self, held: &Held<'a>) -> Option<Pair> {
-        let entry = self.converter.mailbox(held.key(), held.value(), &mut silent)?;
+        let mut entry = self.converter.mailbox(held.key(), held.value(), &mut silent)?;
+        entry.history_raw = None;
         let style = self.converter.era.style();
         let key = Key::Mailbox(entry.name.clone()).encode(style.keys)?;
         Some((key, encode(&entry, style.numbering)))
@@ -182,7 +188,7 @@ impl<'a, 'c> Records<'a, 'c> {
 
     fn by_jmapid(&self, item: &ByJmapid<'a>) -> Option<Pair> {
         let mut entry = self.converter.mailbox(item.held.key(), item.held.value(), &mut silent)?;
-        entry.under = Under::Jmapid;
+        (entry.under, entry.history_raw) = (Under::Jmapid, None);
         let entry = entry.as_written_in(self.converter.era);
         Some((item.key.to_vec(), encode(&entry, self.converter.era.style().numbering)))
     }
@@ -193,7 +199,8 @@ impl<'a, 'c> Records<'a, 'c> {
         let same = |a: &ById<'a>, b: &ById<'a>| {
             a.prefix == b.prefix && uniqueid(converter, &a.held) == uniqueid(converter, &b.held)
         };
-        self.index.ids.chunk_by(same).filter_map(|group| self.under_uniqueid(group))
+        let ids = if converter.era >= Era::V3_6 { &self.index.ids[..] } else { &[] };
+        ids.chunk_by(same).filter_map(|group| self.under_uniqueid(group))
     }
 
     /// The record under the uniqueid of one or several entries: that of the live one, the tombstones being its former names.
@@ -209,6 +216,7 @@ impl<'a, 'c> Records<'a, 'c> {
         let id = entry.uniqueid.take()?;
         let history = match self.histories.get(&*id) {
             Some(history) => history.clone(),
+            None if entry.history_raw.is_some() => entry.history_raw.take().unwrap_or_default().into_owned(),
             None if converter.origin.style.keys == KeyStyle::Plain => {
                 let formers = formers.iter().filter(|former| former.is_tombstone()).map(former);
                 write_history(formers, converter.era.quotes_separators())
@@ -241,6 +249,8 @@ impl<'a> Part<'a> {
         let key = Key::decode(&record.key, task.converter.origin.style.keys);
         match key {
             Key::Mailbox(_) => self.take_mailbox(record, task, say),
+            // Hosts without mailboxes of their own have no such records.
+            Key::Uniqueid(_) if task.converter.host.role.is_some_and(Role::is_remote_only) => {}
             Key::Uniqueid(_) => self.indexed.push(Held::new(record)),
             // These are made again from the entries.
             Key::Jmap { .. }
@@ -284,7 +294,8 @@ impl<'a> Part<'a> {
             let key = Key::UniqueidIndex { uniqueid, name: entry.name.clone() }.encode(KeyStyle::Plain);
             self.others.extend(key.map(|key| (key, Vec::new())));
         }
-        if let Some(id) = uniqueid.filter(|_| converter.era >= Era::V3_6) {
+        let indexed = converter.era >= Era::V3_6 || converter.origin.style.keys == KeyStyle::Prefixed;
+        if let Some(id) = uniqueid.filter(|_| indexed) {
             self.ids.push(ById { prefix: prefix_of(id, order), held: again() });
             if let Some(jmapid) = entry.jmapid.as_deref().filter(|_| converter.era >= Era::V3_13) {
                 let userid = entry.name.userid().unwrap_or_default();
