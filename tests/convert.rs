@@ -172,7 +172,8 @@ fn a_frontend_makes_its_master() {
                 continue;
             }
             let differing = entries(&master).iter().filter(|(name, says)| ours.get(*name) != Some(says)).count();
-            assert!(differing <= 1, "{release} {murder:?}: {differing} of the master's differ");
+            // A slave of 3.6.1 can lose entries beside deleted ones when it comes back.
+            assert!(differing <= 2, "{release} {murder:?}: {differing} of the master's differ");
         }
     }
 }

@@ -31,6 +31,7 @@ pub use cross::cross_check;
 pub use decode::{Decoded, Fault, Style, decode, encode, encode_as, family_of};
 pub use dialect::Grammar;
 pub use dialect::history::{Former, write as write_history};
+pub(crate) use dialect::number::number;
 pub use entry::{Entry, Family, FieldKey, Under, UnknownField};
 pub use era::{Era, EraGuess};
 pub use key::{Key, KeyFamily, KeyStyle, Scope};

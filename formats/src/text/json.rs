@@ -306,6 +306,9 @@ impl<'a> JsonFields<'a> {
 /// # Errors
 /// [`Unreadable`] if it is no object, or its members are not separated as JSON has it.
 pub fn parse(object: &[u8]) -> Result<JsonFields<'_>, Unreadable> {
+    if let Some(fields) = super::json_plain::parse(object) {
+        return Ok(fields);
+    }
     let mut fields = JsonFields::default();
     members(object, &mut |name, value| fields.push(name, value))?;
     Ok(fields)

@@ -5,14 +5,14 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Mutex;
 
+use super::Converter;
 use super::remarks::{ENTRY, Fate, Remark, Remarks, Say};
-use super::{Converter, Held};
-use crate::formats::container::{Format, Record};
+use crate::formats::container::{Format, KeyOrder, Record};
 use crate::formats::record::{Entry, Era, Key, Numbering};
 use crate::formats::text::json::{self, PlainEntry, PlainHistory};
 use crate::formats::text::lines::{self, PlainLine};
 use crate::ops::pipeline::ordered;
-use crate::ops::reading::Reading;
+use crate::ops::reading::{Reading, parts};
 use crate::ops::tally::Tally;
 
 /// The grammar in which a release prints lines: 2.5 loses servers in its own, so it gets the one of 3.0, which it reads.
@@ -227,13 +227,6 @@ fn beyond_lines(entry: &Entry<'_>, grammar: lines::Era) -> Vec<(&'static str, Ve
 
 /// The tally of a written dump.
 pub fn read_back(bytes: &[u8], format: Format) -> Tally {
-    let mut tally = Tally::default();
     let database = crate::formats::text::open(bytes, format);
-    let view = database.view(crate::formats::container::KeyOrder::Unsigned, 1);
-    view.walk(0, &mut |record| {
-        let held = Held::new(record);
-        tally.add(held.key(), held.value());
-        true
-    });
-    tally
+    Tally::of(&*database.view(KeyOrder::Unsigned, parts(bytes.len() as u64)))
 }

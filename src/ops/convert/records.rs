@@ -171,9 +171,9 @@ impl<'a, 'c> Records<'a, 'c> {
 
     /// All records, in order.
     pub fn pairs(&self) -> impl Iterator<Item = Pair> + '_ {
-        let names = self.index.names.iter().filter_map(|held| self.named(held));
+        let names = batches(&self.index.names, |held| self.named(held));
+        let jmapids = batches(&self.index.jmapids, |item| self.by_jmapid(item));
         let ids = self.by_id();
-        let jmapids = self.index.jmapids.iter().filter_map(|item| self.by_jmapid(item));
         let others = self.index.others.iter().cloned();
         merge(self.order, merge(self.order, names, ids), merge(self.order, jmapids, others))
     }
@@ -200,7 +200,14 @@ impl<'a, 'c> Records<'a, 'c> {
             a.prefix == b.prefix && uniqueid(converter, &a.held) == uniqueid(converter, &b.held)
         };
         let ids = if converter.era >= Era::V3_6 { &self.index.ids[..] } else { &[] };
-        ids.chunk_by(same).filter_map(|group| self.under_uniqueid(group))
+        let mut groups = ids.chunk_by(same);
+        std::iter::from_fn(move || {
+            let batch: Vec<_> = groups.by_ref().take(BATCH).collect();
+            let made: Vec<Option<Pair>> = batch.into_par_iter().map(|group| self.under_uniqueid(group)).collect();
+            (!made.is_empty()).then_some(made)
+        })
+        .flatten()
+        .flatten()
     }
 
     /// The record under the uniqueid of one or several entries: that of the live one, the tombstones being its former names.
@@ -358,6 +365,17 @@ fn order_of_ids(converter: &Converter, order: KeyOrder, a: &ById<'_>, b: &ById<'
         order.compare(&a, &b).then_with(|| a.cmp(&b))
     };
     a.prefix.cmp(&b.prefix).then_with(full).then_with(|| a.held.key().cmp(b.held.key()))
+}
+
+/// How many records are made side by side before they are written.
+const BATCH: usize = 8192;
+
+/// What `make` makes of each item, batch by batch on all threads.
+fn batches<'i, T: Sync>(
+    items: &'i [T],
+    make: impl Fn(&T) -> Option<Pair> + Sync + 'i,
+) -> impl Iterator<Item = Pair> + 'i {
+    items.chunks(BATCH).flat_map(move |batch| batch.par_iter().map(&make).collect::<Vec<_>>()).flatten()
 }
 
 /// Two sequences that stand in `order` as one.
