@@ -134,6 +134,11 @@ fn convert(source: &Path, out: &Path, era: &str, report: &Path) -> Vec<Value> {
     lost
 }
 
+/// A name as JSON gives it: bytes that are not UTF-8 as the characters of their numbers.
+fn told(name: &[u8]) -> String {
+    name.to_str().map_or_else(|_| name.iter().map(|&byte| char::from(byte)).collect(), str::to_owned)
+}
+
 /// Compares the entries before and after; returns the records made.
 fn compare(release: &str, host: &str, era: Era, folder: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
     let source = file(release, host);
@@ -144,11 +149,12 @@ fn compare(release: &str, host: &str, era: Era, folder: &Path) -> Vec<(Vec<u8>, 
     let before_entries = entries(&before, style(&before, false));
     let after_entries = entries(&after, style(&after, era < Era::V3_6));
     for object in &lost {
-        let of = object["name"].as_str().expect("a name").as_bytes();
-        assert!(is_due(era, object, before_entries.get(of)), "{name}: {object}");
+        let of = before_entries.iter().find(|(mailbox, _)| object["name"] == told(mailbox)[..]);
+        assert!(is_due(era, object, of.map(|(_, entry)| entry)), "{name}: {object}");
     }
     let said = |mailbox: &[u8], what: &str| {
-        lost.iter().any(|object| object["field"] == what && object["name"].as_str().map(str::as_bytes) == Some(mailbox))
+        let mailbox = told(mailbox);
+        lost.iter().any(|object| object["field"] == what && object["name"] == mailbox[..])
     };
     for (mailbox, entry) in &before_entries {
         let Some(made) = after_entries.get(mailbox) else {
@@ -253,7 +259,7 @@ fn is_odd(shape: &str, host: &str, era: Era) -> bool {
 #[test]
 fn an_upgrade_loses_none_where_that_of_cyrus_loses_all() {
     let folder = tempfile::tempdir().expect("a folder");
-    for (release, set, engine) in SOURCES.iter().filter(|(release, ..)| *release < "3.6") {
+    for (release, set, engine) in SOURCES.iter().filter(|(release, ..)| Era::from_version(release) < Some(Era::V3_6)) {
         for host in ["mup", "fe1"] {
             let upgraded = corpus().join(format!("cyrus-{release}/upgrade-3.6.1/{host}.{engine}.db"));
             let source = corpus().join(format!("cyrus-{release}/{}/{host}.{engine}.db", set.replace("racl", "murder")));
