@@ -193,7 +193,9 @@ fn converter(
         hear(&mut witnesses, witness, common)?;
     }
     let makes_jmapids = args.era.is_some();
-    Ok(Some(Converter { origin, era, host, witnesses, makes_jmapids, now: target::now() }))
+    // Dumps say 0 where no time is known.
+    let now = if matches!(format, Format::Json | Format::Text) { 0 } else { target::now() };
+    Ok(Some(Converter { origin, era, host, witnesses, makes_jmapids, now }))
 }
 
 /// Asks a witness: `FILE`, or `NAME=FILE` of the backend of that name.
