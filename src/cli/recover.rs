@@ -175,7 +175,7 @@ fn write(
     format: Format,
 ) -> Result<u64, Failure> {
     let order = target_order(format, Some(recovery.order).filter(|_| source.format() == Some(format)));
-    recovery.sort(order);
+    recovery.sort(format, order);
     let pairs = || recovery.records.iter().map(|recovered| (&*recovered.record.key, &*recovered.record.value));
     let like = source.metadata();
     let target = Target { path, overwrite: args.force, like: like.as_ref() };

@@ -15,8 +15,7 @@ use crate::image::Cursor;
 const HEAD: u32 = DUMMY_OFFSET as u32;
 
 /// Carves a file: the newest committed version of each key, by what its log and its pointers say together.
-pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
-    let survey = Survey::new(cursor);
+pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Carved<'a> {
     let inorder = survey.records.get(..survey.inorder_count).unwrap_or_default().to_vec();
     let (log_at, mut carver) = (survey.log_at, Carver::new(cursor, order, survey));
     let live = carver.replay(Live::of_inorder(cursor, order, inorder), log_at.unwrap_or(cursor.len()));
@@ -45,11 +44,12 @@ struct Carver<'a> {
 
 impl<'a> Carver<'a> {
     /// Follows the pointers of what the survey found.
-    fn new(cursor: Cursor<'a>, order: KeyOrder, survey: Survey<'a>) -> Self {
+    fn new(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Self {
         let links = Links::follow(cursor, order, &survey.records, &survey.lost);
         let head = List::new(cursor).head();
         let log_at = survey.log_at.unwrap_or(u64::MAX).min(declared_logstart(cursor));
-        let Survey { lost, committed_end, uncommitted, .. } = survey;
+        let (lost, uncommitted) = (survey.lost.clone(), survey.uncommitted.clone());
+        let committed_end = survey.committed_end;
         Carver { cursor, head, links, committed_end, log_at, lost, uncommitted, disputed: Vec::new() }
     }
 

@@ -38,14 +38,13 @@ pub struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    /// The state at the last checkpoint, of the INORDER records that `wanted` takes, and the offset where the log begins:
+    /// The state at the last checkpoint, and the offset where the log begins:
     /// the first ADD, DELETE or COMMIT.
-    pub fn at_checkpoint(cursor: Cursor<'a>, order: KeyOrder, wanted: impl Fn(&Node<'a>) -> bool) -> (Self, u64) {
+    pub fn at_checkpoint(cursor: Cursor<'a>, order: KeyOrder) -> (Self, u64) {
         let mut inorder = Vec::new();
         let mut log_at = cursor.len();
         for item in Scan::new(cursor) {
             match item {
-                Item::Record(node) if node.kind == NodeKind::Inorder && !wanted(&node) => {}
                 Item::Record(node) if node.kind == NodeKind::Inorder => inorder.extend(u32::try_from(node.offset)),
                 Item::Record(_) | Item::Delete { .. } | Item::Commit(_) => {
                     log_at = item.span().start;

@@ -3,7 +3,8 @@
 
 use super::layout::{FIRST_RECORD, Node, NodeKind};
 use super::scan::{Item, Piece, in_pieces};
-use crate::container::Lost;
+use super::view::{List, push_explicable};
+use crate::container::{Lost, OrderTally};
 use crate::image::{Cursor, Span};
 
 /// The outcome of the pass, over a file or a piece of it.
@@ -21,6 +22,8 @@ pub struct Survey<'a> {
     pub lost: Vec<Lost<'a>>,
     /// Offsets of the ADDs behind the last COMMIT.
     pub uncommitted: Vec<u32>,
+    /// Which comparators fit the records and what they lead to.
+    pub tally: OrderTally,
     first_key: Option<&'a [u8]>,
     last_key: Option<&'a [u8]>,
 }
@@ -28,18 +31,24 @@ pub struct Survey<'a> {
 impl<'a> Survey<'a> {
     /// Reads the whole file once, on all threads.
     pub fn new(cursor: Cursor<'a>) -> Self {
-        let mut pieces = in_pieces(cursor, |piece| Survey::of(cursor, piece)).into_iter();
+        let list = List::new(cursor);
+        let mut pieces = in_pieces(cursor, |piece| Survey::of(list, piece)).into_iter();
         let mut all = pieces.next().unwrap_or_default();
         pieces.for_each(|piece| all.append(piece));
         all
     }
 
-    fn of(cursor: Cursor<'a>, piece: Piece<'_, 'a>) -> Self {
+    fn of(list: List<'a>, piece: Piece<'_, 'a>) -> Self {
         let mut survey = Survey::default();
         for item in piece {
             let span = item.span();
+            if let Item::Record(node) = item
+                && let Some(next) = node.pointer(0).and_then(|pointer| list.follow(pointer))
+            {
+                push_explicable(&mut survey.tally, node, next);
+            }
             match item {
-                Item::Record(node) if !node.is_credible(cursor) => survey.lose(span),
+                Item::Record(node) if !list.credits(&node) => survey.lose(span),
                 Item::Record(node) => survey.record(&node),
                 Item::Commit(_) => {
                     survey.committed_end = span.end;
@@ -95,6 +104,7 @@ impl<'a> Survey<'a> {
             self.uncommitted.clear();
         }
         self.uncommitted.append(&mut later.uncommitted);
+        self.tally.append(&later.tally);
         self.append_losses(&mut later);
         self.first_key = self.first_key.or(later.first_key);
         self.last_key = later.last_key.or(self.last_key);
