@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod cyrus;
+pub mod mupdate;
 pub mod random;
 
 use std::fs;
