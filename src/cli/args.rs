@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use coroner::formats::container::{Format, KeyOrder};
 use coroner::input::{Locking, Options};
 
-use super::{diff, digest, hexdump, inspect, list, log, recover, show, synth, verify};
+use super::{apply, diff, digest, hexdump, inspect, list, log, recover, repair, show, synth, verify};
 
 /// Examines, recovers, repairs and converts the mailbox lists (mailboxes.db) of Cyrus IMAP servers.
 #[derive(Parser, Debug)]
@@ -37,6 +37,9 @@ pub enum Command {
     Hexdump(hexdump::Args),
     Log(log::Args),
     Recover(recover::Args),
+    Repair(repair::Args),
+    Apply(apply::Args),
+    Undo(apply::UndoArgs),
     Synth(synth::Args),
     Diff(diff::Args),
     Digest(digest::Args),

@@ -288,6 +288,12 @@ impl<'a> Entry<'a> {
         &self.letters
     }
 
+    /// Gives it another type, spelt as a writer of `numbering`'s time spells it.
+    pub fn set_type(&mut self, mbtype: MbType, numbering: Numbering) {
+        self.mbtype = mbtype;
+        self.letters = Cow::Owned(mbtype.letters(numbering));
+    }
+
     /// Whether the mailbox is on this host as far as the record tells: no server, no remote flag.
     #[inline]
     pub fn is_local(&self) -> bool {

@@ -37,4 +37,5 @@ pub use mbtype::{Flag, Flags, Kind, MbType, Numbering};
 pub use name::{Form, Name};
 pub use rights::Rights;
 pub use role::{Hazard, Role, RoleGuess};
+pub use sums::each_right;
 pub use survey::Survey;
