@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use coroner::failure::Failure;
+use coroner::ops::reading::Reading;
+use coroner::ops::repair::admit;
 use coroner::plan::{Plan, apply};
 use coroner::render::json::Object;
 
 use super::args::Common;
+use super::bar::watched;
 use super::out::Out;
 use super::repair::{Place, carry_out, open_for, plan_members, print_plan};
 use super::{Done, Outcome};
@@ -76,7 +79,12 @@ fn apply_plan(command: &str, path: &Path, file: Option<&Path>, place: &Place, co
     let plan = read(path)?;
     let source = open_for(place, file.unwrap_or(&plan.source.path), common)?;
     apply::check(&plan, &source)?;
-    let carried = carry_out(&plan, &source, place)?;
+    let Some(database) = source.database() else {
+        return Err(Failure::file(source.path(), "has no bytes", "nothing was done"));
+    };
+    let reading = watched("verifying", |_| Reading::new(&source, &*database))?;
+    admit(&source, &reading)?;
+    let carried = carry_out(&plan, &source, &reading, place)?;
     if common.json {
         let object = Object::schema(command).bytes("file", source.path().as_os_str().as_encoded_bytes());
         let object = plan_members(object, &plan).with("carried_out", carried.is_done());

@@ -9,6 +9,7 @@ use clap::builder::PossibleValue;
 use coroner::failure::Failure;
 use coroner::formats::record::Role;
 use coroner::input::{Locking, Options, Source};
+use coroner::ops::reading::Reading;
 use coroner::ops::repair::rules::{Rule, Sureness, Wanted};
 use coroner::ops::repair::{self, Diagnosis};
 use coroner::plan::database::Target;
@@ -145,17 +146,17 @@ pub enum Carried {
 }
 
 /// Carries out a plan where the user wants it.
-pub fn carry_out(plan: &Plan, source: &Source, place: &Place) -> Result<Carried, Failure> {
+pub fn carry_out(plan: &Plan, source: &Source, reading: &Reading<'_, '_>, place: &Place) -> Result<Carried, Failure> {
     if place.in_place {
         if plan.is_empty() {
             return Ok(Carried::Nothing);
         }
-        return watched("writing", |_| in_place::swap(plan, source, now())).map(Carried::InPlace);
+        return watched("writing", |_| in_place::swap(plan, source, reading, now())).map(Carried::InPlace);
     }
     let Some(path) = &place.output else { return Ok(Carried::No) };
     let like = source.metadata();
     let target = Target { path, overwrite: place.force, like: like.as_ref() };
-    let written = watched("writing", |_| apply::copy(plan, source, target))?;
+    let written = watched("writing", |_| apply::copy(plan, source, reading, target))?;
     source.still()?;
     Ok(Carried::Copy(path.clone(), written.len))
 }
@@ -220,11 +221,12 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         now: now(),
     };
     let against = opened.as_ref().map(|(master, database)| (*master, &**database));
-    let diagnosis = watched("looking", |_| repair::diagnose(&source, &*database, against, &options))?;
+    let reading = watched("verifying", |_| Reading::new(&source, &*database))?;
+    let diagnosis = watched("looking", |_| repair::diagnose(&source, &*database, &reading, against, &options))?;
     if let Some(path) = &args.plan {
         save(path, args.place.force, &diagnosis.plan)?;
     }
-    let carried = carry_out(&diagnosis.plan, &source, &args.place)?;
+    let carried = carry_out(&diagnosis.plan, &source, &reading, &args.place)?;
     if !args.place.in_place {
         source.still()?;
     }
@@ -256,11 +258,9 @@ pub fn print_plan(name: &str, plan: &Plan, out: &mut Out) -> Result<(), Failure>
         return out.line(&format!("{name}: nothing to change"));
     }
     out.line(&format!("{name}: {}", count(plan.changes.len() as u64, "change")))?;
-    if plan.order != plan.source.order {
-        out.line(&format!(
-            "  key-order: the records stand in {} order and are written in {}",
-            plan.source.order, plan.order
-        ))?;
+    if plan.source.order != Some(plan.order) {
+        let stand = plan.source.order.map_or("no", |order| order.as_str());
+        out.line(&format!("  key-order: the records stand in {stand} order, and are written in {}", plan.order))?;
     }
     for change in plan.changes.iter().take(NAMED) {
         print_change(change, out)?;

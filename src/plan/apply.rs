@@ -12,7 +12,7 @@ use crate::ops::reading::Reading;
 use crate::render::text::printable;
 
 /// The source as a plan is bound to it.
-pub fn bound(source: &Source, order: KeyOrder) -> Option<Bound> {
+pub fn bound(source: &Source, order: Option<KeyOrder>) -> Option<Bound> {
     let path = super::document::absolute(source.path());
     let bytes = source.bytes();
     let blake3 = *blake3::hash(bytes).as_bytes();
@@ -44,20 +44,23 @@ pub fn check(plan: &Plan, source: &Source) -> Result<(), Failure> {
 ///
 /// # Errors
 /// When a change does not start from what the source holds, and all that [`database::prepare`] fails of.
-pub fn prepare(plan: &Plan, source: &Source, target: Target<'_>) -> Result<Prepared, Failure> {
+pub fn prepare(
+    plan: &Plan,
+    source: &Source,
+    reading: &Reading<'_, '_>,
+    target: Target<'_>,
+) -> Result<Prepared, Failure> {
     let refuse = |what: String| Failure::file(source.path(), what, "nothing was done; make a new plan");
     let net = plan.net().map_err(|index| {
         let key = plan.changes.get(index).map(|change| printable(&change.key)).unwrap_or_default();
         refuse(format!("change {} of the plan, of {key}, does not start from what the one before it left", index + 1))
     })?;
-    let Some(database) = source.database() else { return Err(refuse("has no bytes".into())) };
-    let reading = Reading::new(source, &*database)?;
-    let changed = Changed { reading: &reading, net, from: plan.source.order, to: plan.order };
+    let changed = Changed { reading, net, from: plan.source.order, to: plan.order };
     if let Some(key) = changed.misfit() {
         let what = format!("the plan does not fit it: the record of {} is not what the plan says", printable(&key));
         return Err(refuse(what));
     }
-    let format = database.format();
+    let format = reading.format();
     let options = database::options(format, plan.order, changed.records());
     database::prepare(target, format, changed.records(), &options)
 }
@@ -66,8 +69,8 @@ pub fn prepare(plan: &Plan, source: &Source, target: Target<'_>) -> Result<Prepa
 ///
 /// # Errors
 /// As of [`prepare`]; the target is then as it was.
-pub fn copy(plan: &Plan, source: &Source, target: Target<'_>) -> Result<Written, Failure> {
-    prepare(plan, source, target)?.appear()
+pub fn copy(plan: &Plan, source: &Source, reading: &Reading<'_, '_>, target: Target<'_>) -> Result<Written, Failure> {
+    prepare(plan, source, reading, target)?.appear()
 }
 
 /// A key and its value.
@@ -77,7 +80,7 @@ type Pair<'p> = (Cow<'p, [u8]>, Cow<'p, [u8]>);
 struct Changed<'c, 'a, 's> {
     reading: &'c Reading<'a, 's>,
     net: BTreeMap<&'c [u8], Net<'c>>,
-    from: KeyOrder,
+    from: Option<KeyOrder>,
     to: KeyOrder,
 }
 
@@ -116,7 +119,7 @@ impl Changed<'_, '_, '_> {
             });
             records
         });
-        if self.from == self.to && !self.reading.is_carved() {
+        if self.from == Some(self.to) && !self.reading.is_carved() {
             return Box::new(self.merged(parts));
         }
         let mut sorted: Vec<Pair<'_>> = parts.collect();

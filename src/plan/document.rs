@@ -35,7 +35,7 @@ impl Plan {
             .with("len", self.source.len)
             .with("blake3", HEXLOWER_PERMISSIVE.encode(&self.source.blake3))
             .with("format", self.source.format.as_str())
-            .with("order", self.source.order.as_str())
+            .with("order", self.source.order.map(KeyOrder::as_str))
             .done();
         let head = [
             ("schema", SCHEMA.into()),
@@ -77,7 +77,7 @@ impl Plan {
             made_by: string(plan, "made_by")?,
             made: made.ok_or_else(|| PlanError::NoPlan("it has no time".into()))?,
             source: bound(source)?,
-            order: order(plan)?,
+            order: order(plan)?.ok_or_else(|| PlanError::NoPlan("it has no order".into()))?,
             changes: changes.collect::<Result<_, _>>()?,
         })
     }
@@ -134,10 +134,14 @@ fn string(members: &Map<String, Json>, name: &str) -> Result<String, PlanError> 
     }
 }
 
-fn order(members: &Map<String, Json>) -> Result<KeyOrder, PlanError> {
+/// The order a member names; `None` for null.
+fn order(members: &Map<String, Json>) -> Result<Option<KeyOrder>, PlanError> {
+    if members.get("order") == Some(&Json::Null) {
+        return Ok(None);
+    }
     let name = string(members, "order")?;
     let known = KeyOrder::ALL.into_iter().find(|order| order.as_str() == name);
-    known.ok_or_else(|| PlanError::NoPlan(format!("there is no order {name:?}")))
+    known.map(Some).ok_or_else(|| PlanError::NoPlan(format!("there is no order {name:?}")))
 }
 
 fn bound(members: &Map<String, Json>) -> Result<Bound, PlanError> {

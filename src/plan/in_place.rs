@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::formats::container::Written;
 use crate::formats::image::Image;
 use crate::input::Source;
+use crate::ops::reading::Reading;
 use crate::render::text::rfc3339;
 
 /// What was done, and what was kept of the file before.
@@ -33,15 +34,16 @@ pub struct Swapped {
 /// At every moment the path holds the old file or the new one. Backup and undo plan are there before the new one is.
 ///
 /// # Errors
-/// When anything fails; the file is then as it was, and neither backup nor undo plan are left.
-pub fn swap(plan: &Plan, source: &Source, now: u64) -> Result<Swapped, Failure> {
+/// When anything fails; the file is then as it was, and neither backup nor undo plan are left. An error of the last step,
+/// the sync of the folder, comes when the new file is in place; backup and undo plan then stay.
+pub fn swap(plan: &Plan, source: &Source, reading: &Reading<'_, '_>, now: u64) -> Result<Swapped, Failure> {
     let path = fs::canonicalize(source.path())
         .map_err(|error| Failure::file(source.path(), error, "only a file can be changed in place"))?;
     let Some(like) = source.metadata() else {
         return Err(Failure::file(source.path(), "is not a file", "name the file to change"));
     };
     let target = Target { path: &path, overwrite: true, like: Some(&like) };
-    let prepared = apply::prepare(plan, source, target)?;
+    let prepared = apply::prepare(plan, source, reading, target)?;
     let inverse = plan.inverse(bound(&path, plan, &prepared)?, now);
 
     let mut kept = Kept::default();
@@ -58,9 +60,12 @@ pub fn swap(plan: &Plan, source: &Source, now: u64) -> Result<Swapped, Failure> 
         let next = "nothing was done; stop the servers that use it, and try again";
         return Err(Failure::file(source.path(), "was replaced while it was locked", next));
     }
-    let written = prepared.appear()?;
-    kept.files.clear();
-    Ok(Swapped { written, backup, undo })
+    let appeared = prepared.appear();
+    // The very last step, the sync of the folder, can fail when the new file is in its place: then they are needed.
+    if appeared.is_ok() || !source.is_at(&path).unwrap_or(false) {
+        kept.files.clear();
+    }
+    Ok(Swapped { written: appeared?, backup, undo })
 }
 
 /// What the undo plan is bound to: the file that is about to get its name.
@@ -71,7 +76,7 @@ fn bound(path: &Path, plan: &Plan, prepared: &Prepared) -> Result<Bound, Failure
         len: image.len() as u64,
         blake3: *blake3::hash(&image).as_bytes(),
         format: plan.source.format,
-        order: plan.order,
+        order: Some(plan.order),
     })
 }
 

@@ -22,8 +22,8 @@ pub struct Bound {
     pub blake3: [u8; 32],
     /// Its format.
     pub format: Format,
-    /// The order its keys stand in.
-    pub order: KeyOrder,
+    /// The order its keys stand in; `None` if they stand in none.
+    pub order: Option<KeyOrder>,
 }
 
 /// A record's change: `None` is a record that is not there.
@@ -68,7 +68,7 @@ pub struct Net<'p> {
 impl Plan {
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
-        self.changes.is_empty() && self.order == self.source.order
+        self.changes.is_empty() && self.source.order == Some(self.order)
     }
 
     /// What all changes together do to each key.
@@ -90,10 +90,11 @@ impl Plan {
         Ok(net)
     }
 
-    /// The plan that takes this one back: for the file that this one wrote.
+    /// The plan that takes this one back: for the file that this one wrote. Records that stood in no order don't again.
     pub fn inverse(&self, written: Bound, made: u64) -> Plan {
         let back = |change: &Change| Change { from: change.to.clone(), to: change.from.clone(), ..change.clone() };
         let changes = self.changes.iter().rev().map(back).collect();
-        Plan { made_by: "undo".into(), made, order: self.source.order, source: written, changes }
+        let order = self.source.order.unwrap_or(self.order);
+        Plan { made_by: "undo".into(), made, order, source: written, changes }
     }
 }

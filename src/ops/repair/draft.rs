@@ -62,18 +62,51 @@ impl<'d, 'a> Draft<'d, 'a> {
         self.now.keys().cloned().collect()
     }
 
-    /// Visits all records as they are now, in no particular order.
-    pub fn walk(&self, visit: &mut dyn FnMut(&[u8], &[u8], Span)) {
-        self.reading.each(|record| match self.now.get(&*record.key) {
-            None => visit(&record.key, &record.value, record.span),
-            Some(Some(value)) => visit(&record.key, value, record.span),
-            Some(None) => {}
-        });
+    /// The first key, in the file's order, of a record that `wanted` accepts as the file has it.
+    pub fn first(&self, wanted: &dyn Fn(&[u8], &[u8]) -> bool) -> Option<Vec<u8>> {
+        (0..self.reading.parts()).find_map(|part| {
+            let mut found = None;
+            self.reading.walk(part, &mut |record| {
+                found = wanted(&record.key, &record.value).then(|| record.key.to_vec());
+                found.is_none()
+            });
+            found
+        })
+    }
+
+    /// Number of parts that can be visited side by side.
+    pub fn parts(&self) -> usize {
+        self.reading.parts().saturating_add(1)
+    }
+
+    /// Visits the records of one part as they are now.
+    pub fn walk_part(&self, part: usize, visit: &mut dyn FnMut(&[u8], &[u8], Span)) {
+        if part < self.reading.parts() {
+            self.reading.walk(part, &mut |record| {
+                match self.now.get(&*record.key) {
+                    None => visit(&record.key, &record.value, record.span),
+                    Some(Some(value)) => visit(&record.key, value, record.span),
+                    Some(None) => {}
+                }
+                true
+            });
+            return;
+        }
         for (key, value) in &self.now {
             if let Some(value) = value.as_deref().filter(|_| self.lookup.get(key).is_none()) {
                 visit(key, value, Span::at(0, 0));
             }
         }
+    }
+
+    /// Visits all records as they are now, in no particular order.
+    pub fn walk(&self, visit: &mut dyn FnMut(&[u8], &[u8], Span)) {
+        (0..self.parts()).for_each(|part| self.walk_part(part, visit));
+    }
+
+    /// Where the record of a key stands in the file.
+    pub fn span(&self, key: &[u8]) -> Option<Span> {
+        self.lookup.get(key).map(|record| record.span)
     }
 
     /// Makes a rule's change if the rule may act, and otherwise remembers that it would. Whether it was made.

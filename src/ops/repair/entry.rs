@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use super::rules::Rule;
 use crate::formats::record::{
-    Acl, AclForm, AclPair, Decoded, Entry, Family, Flag, KeyStyle, MbType, Numbering, Rights, Style, decode, rules,
+    Acl, AclForm, AclPair, Decoded, Entry, Family, FieldKey, Flag, KeyStyle, Kind, MbType, Numbering, Rights, Style,
+    decode, rules,
 };
 
 /// What is known of the host.
@@ -46,10 +47,13 @@ pub const MENDS: &[(Rule, Mend)] = &[
     (Rule::OldValue, old_value),
     (Rule::ValueFormat, value_format),
     (Rule::NullText, null_text),
+    (Rule::ServerSplit, server_split),
     (Rule::LocationSplit, location_split),
     (Rule::TypeLetters, type_letters),
-    (Rule::TypeNumber, type_number),
+    (Rule::TypeLost, type_lost),
     (Rule::OwnServer, own_server),
+    (Rule::TypeNumber, type_number),
+    (Rule::ReservationFlag, reservation_flag),
     (Rule::RemoteFlag, remote_flag),
     (Rule::TombstoneNumber, tombstone_number),
     (Rule::RemoteCleared, remote_cleared),
@@ -151,10 +155,27 @@ fn null_text(case: &Case<'_>) -> Option<Mended> {
     })
 }
 
+fn server_split(case: &Case<'_>) -> Option<Mended> {
+    let (server, rest) = split(case.server()?)?;
+    let known = case.entry.partition.as_deref().unwrap_or_default();
+    if server.is_empty() || !(known.is_empty() || known == &rest[..]) {
+        return None;
+    }
+    case.mended(format!("server {}, which is server and partition", shown(case.server()?)), |entry| {
+        entry.server = Some(Cow::Owned(server));
+        entry.partition = Some(Cow::Owned(rest));
+    })
+}
+
+/// What stands in front of the first '!' and behind it.
+fn split(location: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let bang = location.iter().position(|&byte| byte == b'!')?;
+    Some((location.get(..bang)?.to_vec(), location.get(bang + 1..)?.to_vec()))
+}
+
 fn location_split(case: &Case<'_>) -> Option<Mended> {
     let partition = case.entry.partition.as_deref().filter(|_| case.entry.server.is_none())?;
-    let bang = partition.iter().position(|&byte| byte == b'!')?;
-    let (server, rest) = (partition.get(..bang)?.to_vec(), partition.get(bang + 1..)?.to_vec());
+    let (server, rest) = split(partition)?;
     let evidence = format!("partition {}: 2.5 loads server!partition of a dump so", shown(partition));
     case.mended(evidence, |entry| {
         entry.server = Some(Cow::Owned(server));
@@ -180,6 +201,21 @@ fn type_letters(case: &Case<'_>) -> Option<Mended> {
     case.mended(evidence, |entry| entry.set_type(mbtype, numbering))
 }
 
+fn type_lost(case: &Case<'_>) -> Option<Mended> {
+    let letters = case.entry.type_letters();
+    let new = case.host.style.numbering == Numbering::New && case.entry.family == Family::Dlist;
+    let lost = new
+        && !case.entry.is_nil(FieldKey::Type)
+        && letters.first().is_none_or(|&first| Kind::from_letter(first).is_none());
+    if !lost || case.entry.mbtype.kind != Kind::Mail {
+        return None;
+    }
+    let kind = if letters == b"l" { Kind::Netnews } else { Kind::Mail };
+    let meant = MbType { kind, ..case.entry.mbtype };
+    let evidence = format!("type {} has no letter of a type; upgrades to 3.6 lose that of netnews so", shown(letters));
+    case.mended(evidence, |entry| entry.set_type(meant, Numbering::New))
+}
+
 /// What the number of a type since 3.6 meant up to 3.4.
 fn as_old_number(mbtype: MbType) -> Option<MbType> {
     let number = MbType::new(mbtype.kind).number(Numbering::New);
@@ -194,7 +230,8 @@ fn as_old_number(mbtype: MbType) -> Option<MbType> {
 }
 
 fn type_number(case: &Case<'_>) -> Option<Mended> {
-    if case.host.style.numbering != Numbering::New || !case.lost_flag() {
+    let sure = !case.host.local_only || case.host.server.is_some();
+    if case.host.style.numbering != Numbering::New || !case.lost_flag() || case.is_own() || !sure {
         return None;
     }
     let meant = as_old_number(case.entry.mbtype)?;
@@ -216,6 +253,15 @@ fn own_server(case: &Case<'_>) -> Option<Mended> {
         entry.server = None;
         entry.mbtype = entry.mbtype.without(Flag::Remote);
     })
+}
+
+fn reservation_flag(case: &Case<'_>) -> Option<Mended> {
+    if !case.lost_flag() || !case.host.remote_only || !case.entry.acl.is_empty() {
+        return None;
+    }
+    let evidence =
+        format!("on server {} without the remote flag and without ACL, as reservations are", shown(case.server()?));
+    case.mended(evidence, |entry| entry.mbtype = entry.mbtype.with(Flag::Remote).with(Flag::Reserved))
 }
 
 fn remote_flag(case: &Case<'_>) -> Option<Mended> {

@@ -7,7 +7,7 @@ mod index;
 pub mod rules;
 mod uniqueid;
 
-use std::sync::Mutex;
+use std::collections::HashSet;
 
 use rayon::prelude::*;
 
@@ -15,11 +15,11 @@ use super::entries::Decoder;
 use super::findings::Findings;
 use super::reading::Reading;
 use crate::failure::Failure;
-use crate::formats::container::{Database, Format, KeyOrder, Record};
+use crate::formats::container::{Database, Format, KeyOrder};
 use crate::formats::finding::{Finding, Severity};
 use crate::formats::record::role::{self, Role};
 use crate::formats::record::{
-    Context, Family, Flag, Key, KeyStyle, Style, Survey, cross_check, encode, examine, rules as rec,
+    Context, Entry, Family, Flag, Key, KeyStyle, Style, Survey, cross_check, encode, examine, rules as rec,
 };
 use crate::input::{Source, usual_order};
 use crate::plan::{Plan, apply};
@@ -27,7 +27,7 @@ use crate::plan::{Plan, apply};
 use draft::Draft;
 pub use draft::Left;
 use entry::Host;
-use rules::{Rule, Sureness, Wanted, menders};
+use rules::{Rule, Wanted, menders};
 
 /// What the user says of the host and wants of repair.
 #[derive(Clone, Debug, Default)]
@@ -86,13 +86,14 @@ pub fn admit(source: &Source, reading: &Reading<'_, '_>) -> Result<(), Failure> 
     }
 }
 
-/// Looks at the database of `source`, and at the master's list if there is one.
+/// Looks at the database of `source`, which `reading` reads, and at the master's list if there is one.
 ///
 /// # Errors
 /// When a container is damaged, or is a dump.
-pub fn diagnose(
+pub fn diagnose<'a>(
     source: &Source,
-    database: &dyn Database<'_>,
+    database: &dyn Database<'a>,
+    reading: &Reading<'a, '_>,
     master: Option<(&Source, &dyn Database<'_>)>,
     options: &Options,
 ) -> Result<Diagnosis, Failure> {
@@ -100,27 +101,28 @@ pub fn diagnose(
         let next = "make a database of it first with `coroner convert`";
         return Err(Failure::file(source.path(), format!("a dump ({}), not a database", database.format()), next));
     }
-    let reading = Reading::new(source, database)?;
-    admit(source, &reading)?;
+    admit(source, reading)?;
     let order = source.order(database);
-    let style = Decoder::new(&reading).style();
+    let style = Decoder::new(reading).style();
     let lookup = reading.lookup(order);
     let mut context = Context::new(style, |key| lookup.get(key).is_some());
     context.role = options.role;
     context.now = Some(options.now);
-    let Examined { survey, sick } = examine_all(&reading, &context);
-    let host = host(&survey, options, style);
-    let mut draft = Draft::new(&reading, lookup, style, &options.wanted);
+    let mut draft = Draft::new(reading, lookup, style, &options.wanted);
+    let before = Examined::of(&draft, &context);
+    let host = host(&before.survey, options, style);
 
     if let Some((master_source, master_database)) = master {
-        compare(&mut draft, &survey, &host, master_source, master_database)?;
+        compare(&mut draft, &before.survey, &host, master_source, master_database)?;
     }
-    treat(&mut draft, &survey, &host, &reading, sick);
-    cross(&mut draft, &survey, &context, &reading);
+    treat(&mut draft, &before, &host, reading);
+    cross(&mut draft, &before, &context);
 
-    let target = target_order(&mut draft, &survey, database.format(), order, &reading);
-    let (unmended, beyond) = findings_after(&draft, &context);
-    let Some(bound) = apply::bound(source, order) else { return Err(empty(source)) };
+    let target = target_order(&draft, &before.survey, database.format(), order);
+    let after = if draft.changes.is_empty() { before } else { Examined::of(&draft, &context) };
+    let stands = Some(order).filter(|_| !reading.is_carved());
+    let Some(bound) = apply::bound(source, stands) else { return Err(empty(source)) };
+    let (unmended, beyond) = unmended(&draft, &after.findings, &options.wanted);
     let mut left = std::mem::take(&mut draft.left);
     left.retain(|left| options.wanted.only.is_empty() || options.wanted.only.contains(&left.rule));
     let plan = Plan {
@@ -130,11 +132,7 @@ pub fn diagnose(
         order: target,
         changes: std::mem::take(&mut draft.changes),
     };
-    let unmended = unmended
-        .into_iter()
-        .filter(|finding| options.wanted.only.is_empty() || menders(finding.rule).any(|rule| options.wanted.has(rule)))
-        .collect();
-    let role = options.role.map_or_else(|| role::guess(&survey).roles, |role| vec![role]);
+    let role = options.role.map_or_else(|| role::guess(&after.survey).roles, |role| vec![role]);
     Ok(Diagnosis { plan, left, unmended, beyond, offered: draft.offered.into_iter().collect(), role })
 }
 
@@ -142,33 +140,46 @@ fn empty(source: &Source) -> Failure {
     Failure::file(source.path(), "has no bytes", "look for a backup")
 }
 
-/// All records counted, and those that break a rule.
-struct Examined<'a> {
+/// All records of a draft counted, what is wrong with them, and the keys of those something is wrong with.
+struct Examined {
     survey: Survey,
-    sick: Vec<Record<'a>>,
+    findings: Findings,
+    sick: Vec<Vec<u8>>,
 }
 
-fn examine_all<'a>(reading: &Reading<'a, '_>, context: &Context) -> Examined<'a> {
-    let nothing = || Examined { survey: Survey::new(context.style), sick: Vec::new() };
-    let part = |part| {
-        let mut all = nothing();
-        reading.walk(part, &mut |record| {
-            let mut is_sick = false;
-            let mut sink = |finding: Finding| is_sick |= finding.severity() > Severity::Note;
-            examine(&mut all.survey, &record.key, &record.value, context, record.span, &mut sink);
-            if is_sick {
-                all.sick.push(record);
-            }
-            true
-        });
+impl Examined {
+    fn of(draft: &Draft<'_, '_>, context: &Context) -> Self {
+        let nothing =
+            || Examined { survey: Survey::new(context.style), findings: Findings::default(), sick: Vec::new() };
+        let part = |part| {
+            let Examined { mut survey, mut findings, mut sick } = nothing();
+            draft.walk_part(part, &mut |key, value, span| {
+                let mut is_sick = false;
+                examine(&mut survey, key, value, context, span, &mut |finding| {
+                    is_sick |= finding.severity() > Severity::Note;
+                    findings.push(finding);
+                });
+                if is_sick {
+                    sick.push(key.to_vec());
+                }
+            });
+            Examined { survey, findings, sick }
+        };
+        let merge = |mut all: Examined, more: Examined| {
+            all.survey.merge(more.survey);
+            all.findings.append(more.findings);
+            all.sick.extend(more.sick);
+            all
+        };
+        let mut all = (0..draft.parts()).into_par_iter().map(part).reduce(nothing, merge);
+        let again = |visit: &mut crate::formats::record::cross::Visit<'_>| draft.walk(&mut |k, v, s| visit(k, v, s));
+        cross_check(&all.survey, context, &again, &mut |finding| all.findings.push(finding));
         all
-    };
-    let merge = |mut all: Examined<'a>, more: Examined<'a>| {
-        all.survey.merge(more.survey);
-        all.sick.extend(more.sick);
-        all
-    };
-    (0..reading.parts()).into_par_iter().map(part).reduce(nothing, merge)
+    }
+
+    fn breaks(&self, rules: &[&crate::formats::finding::Rule]) -> bool {
+        self.findings.kept().iter().any(|finding| rules.contains(&finding.rule))
+    }
 }
 
 /// Up to this part of the entries (one in so many) can be leftovers.
@@ -187,26 +198,25 @@ fn host(survey: &Survey, options: &Options, style: Style) -> Host {
 }
 
 /// Lets the rules for single entries act: on those that break a rule, and on those whose flags may be leftovers.
-fn treat(draft: &mut Draft<'_, '_>, survey: &Survey, host: &Host, reading: &Reading<'_, '_>, sick: Vec<Record<'_>>) {
-    let mut keys: Vec<Vec<u8>> = sick.into_iter().map(|record| record.key.into_owned()).collect();
-    let flagged = survey.flag(Flag::Reserved) + survey.flag(Flag::Moving) > 0;
+fn treat(draft: &mut Draft<'_, '_>, before: &Examined, host: &Host, reading: &Reading<'_, '_>) {
+    let mut keys = before.sick.clone();
+    let survey = &before.survey;
     let own = host.server.as_deref().filter(|_| !host.remote_only);
-    if flagged || own.is_some() {
+    if survey.flag(Flag::Reserved) + survey.flag(Flag::Moving) > 0 || own.is_some() {
         let decoder = Decoder::of(host.style);
         reading.each(|record| {
             let entry = decoder.mailbox(&record);
-            let wanted = entry.is_some_and(|entry| {
-                let is_own = own.is_some()
-                    && entry.server.as_deref().is_some_and(|s| own.is_some_and(|own| own.eq_ignore_ascii_case(s)));
-                entry.is_reserved() || entry.is_moving() || is_own
-            });
-            if wanted {
+            let is_own = |server: &[u8]| own.is_some_and(|own| own.eq_ignore_ascii_case(server));
+            let suspect = |entry: Entry<'_>| {
+                entry.is_reserved() || entry.is_moving() || entry.server.as_deref().is_some_and(is_own)
+            };
+            if entry.is_some_and(suspect) {
                 keys.push(record.key.into_owned());
             }
         });
-        keys.sort();
-        keys.dedup();
     }
+    keys.sort();
+    keys.dedup();
     let mailboxes = keys.iter().filter(|key| matches!(Key::decode(key, host.style.keys), Key::Mailbox(_)));
     for key in mailboxes {
         for (rule, mend) in entry::MENDS {
@@ -221,27 +231,20 @@ fn treat(draft: &mut Draft<'_, '_>, survey: &Survey, host: &Host, reading: &Read
 }
 
 /// Lets the rules act that look at several records, where records contradict each other or were changed.
-fn cross(draft: &mut Draft<'_, '_>, survey: &Survey, context: &Context, reading: &Reading<'_, '_>) {
-    let again = |visit: &mut crate::formats::record::cross::Visit<'_>| {
-        reading.each(|record| visit(&record.key, &record.value, record.span));
-    };
-    let mut broken = Vec::new();
-    cross_check(survey, context, &again, &mut |finding| broken.push(finding.rule));
-    let breaks = |rules: &[&crate::formats::finding::Rule]| broken.iter().any(|rule| rules.contains(rule));
-    let nameless = survey.style.keys == KeyStyle::Prefixed && survey.undecodable > 0;
+fn cross(draft: &mut Draft<'_, '_>, before: &Examined, context: &Context) {
     let changed = !draft.changes.is_empty();
     if context.style.keys == KeyStyle::Prefixed {
         let ids = [&rec::UNIQUEID_ORPHAN, &rec::UNIQUEID_NO_RECORD, &rec::UNIQUEID_DIFFERS, &rec::UNIQUEID_TWICE];
-        if breaks(&ids) || nameless {
+        if before.breaks(&ids) || before.breaks(&[&rec::NAMELESS]) {
             uniqueid::all(draft);
         } else if changed {
             uniqueid::follow(draft);
         }
     }
-    if context.reverse_acls && (changed || breaks(&[&rec::RACL_MISSING, &rec::RACL_EXTRA])) {
+    if context.reverse_acls && (changed || before.breaks(&[&rec::RACL_MISSING, &rec::RACL_EXTRA])) {
         index::reverse_acls(draft, context);
     }
-    if context.uniqueid_index && (changed || breaks(&[&rec::RUNQ_MISSING, &rec::RUNQ_EXTRA])) {
+    if context.uniqueid_index && (changed || before.breaks(&[&rec::RUNQ_MISSING, &rec::RUNQ_EXTRA])) {
         index::uniqueids(draft, context);
     }
 }
@@ -276,16 +279,7 @@ fn compare(
 }
 
 /// The order that Cyrus looks for the records in, if that is not the one they stand in and the rule may act.
-fn target_order(
-    draft: &mut Draft<'_, '_>,
-    survey: &Survey,
-    format: Format,
-    order: KeyOrder,
-    reading: &Reading<'_, '_>,
-) -> KeyOrder {
-    if reading.is_carved() && !draft.may(Rule::KeyOrder) {
-        return order;
-    }
+fn target_order(draft: &Draft<'_, '_>, survey: &Survey, format: Format, order: KeyOrder) -> KeyOrder {
     // Since 3.6 no option sorts mailboxes otherwise; before, `improved_mboxlist_sort` did, and twoskip was always unsigned.
     let since_3_6 = survey.style.keys == KeyStyle::Prefixed;
     let wrong = order == KeyOrder::Mbox && since_3_6 && format != Format::Flat;
@@ -295,31 +289,20 @@ fn target_order(
     }
 }
 
-/// What is still wrong when the draft's changes are made: what some rule could mend, and how much else.
-fn findings_after(draft: &Draft<'_, '_>, context: &Context) -> (Vec<Finding>, u64) {
-    let mut survey = Survey::new(context.style);
-    let all = Mutex::new(Findings::default());
-    let mut sink = |finding: Finding| all.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(finding);
-    draft.walk(&mut |key, value, span| examine(&mut survey, key, value, context, span, &mut sink));
-    let again = |visit: &mut crate::formats::record::cross::Visit<'_>| draft.walk(&mut |k, v, s| visit(k, v, s));
-    cross_check(&survey, context, &again, &mut sink);
-    let findings = all.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let weigh = findings.count(Severity::Warning) + findings.count(Severity::Error);
-    let kept: Vec<Finding> = findings
-        .kept()
-        .iter()
-        .filter(|f| f.severity() > Severity::Note && menders(f.rule).next().is_some())
-        .cloned()
-        .collect();
-    let beyond = weigh.saturating_sub(kept.len() as u64);
-    (kept, beyond)
-}
-
-/// Whether a rule guesses, for people.
-pub fn sureness(rule: Rule) -> &'static str {
-    match rule.sureness() {
-        Sureness::Certain => "certain",
-        Sureness::Guess => "a guess",
-        Sureness::Choice => "your choice",
+/// What is still wrong when the draft's changes are made: what some rule could mend and did not say so itself, and how
+/// much else.
+fn unmended(draft: &Draft<'_, '_>, findings: &Findings, wanted: &Wanted) -> (Vec<Finding>, u64) {
+    let said: HashSet<_> = draft.left.iter().filter_map(|left| Some((draft.span(&left.key)?, left.rule))).collect();
+    let (mut unmended, mut beyond) = (Vec::new(), 0);
+    for finding in findings.kept().iter().filter(|finding| finding.severity() > Severity::Note) {
+        let rules: Vec<Rule> = menders(finding.rule).collect();
+        let unsaid = rules.iter().all(|&rule| !said.contains(&(finding.span, rule)));
+        if rules.is_empty() {
+            beyond += 1;
+        } else if unsaid && (wanted.only.is_empty() || rules.iter().any(|&rule| wanted.has(rule))) {
+            unmended.push(finding.clone());
+        }
     }
+    let more: u64 = findings.more().filter(|(rule, _)| rule.severity > Severity::Note).map(|(_, more)| more).sum();
+    (unmended, beyond + more)
 }

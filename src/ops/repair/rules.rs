@@ -59,7 +59,10 @@ rules! {
     /// Re-encodes a text value under a key of 3.6.
     OldValue = "old-value", Certain, [OLD_VALUE],
         "re-encode a value of 2.x under a key of 3.6, its number read as it was meant";
-    /// Splits `server!partition`.
+    /// Splits a server that is `server!partition`.
+    ServerSplit = "server-split", Certain, [SERVER_SHAPE],
+        "take the partition off a server that is server and partition";
+    /// Splits a partition that is `server!partition`.
     LocationSplit = "location-split", Certain, [PARTITION_IS_LOCATION],
         "split a partition that is server and partition, and set the remote flag";
     /// Makes an entry that names this very host a local one.
@@ -80,12 +83,18 @@ rules! {
     /// Removes reservations on masters and frontends.
     Reservation = "reservation", Choice, [],
         "on a master or frontend: remove reservations; a backend may just be creating these";
+    /// Makes reservations of entries without ACL that lost their flags.
+    ReservationFlag = "reservation-flag", Choice, [],
+        "on a master or frontend: an entry that lost its remote flag and has no ACL was a reservation";
     /// Takes back a remote flag without server, on a backend.
     RemoteCleared = "remote-cleared", Guess, [REMOTE_NO_SERVER],
         "on a backend: clear a remote flag that names no server";
     /// Makes a tombstone of what is remote without server since 3.6.
     TombstoneNumber = "tombstone-number", Guess, [REMOTE_NO_SERVER],
         "on a backend since 3.6: a remote flag without server was the number 16, a tombstone";
+    /// Gives a type without the letter of a type back its letter.
+    TypeLost = "type-lost", Guess, [TYPE_LOST],
+        "since 3.6: a type of nothing but l was netnews, which an upgrade loses; any other without its letter is mail";
     /// Takes letters that no version knows out of a type.
     TypeLetters = "type-letters", Guess, [LETTER_ABORTS, LETTER_IGNORED],
         "take letters out of a type that no version knows";

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::draft::Draft;
 use super::rules::Rule;
-use crate::formats::record::{Entry, Family, FieldKey, Flag, Key, KeyStyle, Name, Numbering, Under, encode};
+use crate::formats::record::{Entry, Family, Flag, Key, KeyStyle, Name, Numbering, Under, encode};
 use crate::render::text::printable;
 
 /// Up to this part of the records under uniqueids (one in so many) can be orphans without being asked about.
@@ -26,22 +26,24 @@ fn key_of_id(id: &[u8]) -> Vec<u8> {
 
 /// Checks all records under uniqueids against the mailboxes.
 pub fn all(draft: &mut Draft<'_, '_>) {
+    let template = template(draft);
     let (mut mailboxes, mut ids) = (Vec::new(), Vec::new());
     draft.walk(&mut |key, _, _| match Key::decode(key, KeyStyle::Prefixed) {
         Key::Mailbox(_) => mailboxes.push(key.to_vec()),
         Key::Uniqueid(_) => ids.push(key.to_vec()),
         _ => {}
     });
-    mailboxes.iter().for_each(|key| mailbox(draft, key));
+    mailboxes.iter().for_each(|key| mailbox(draft, key, template.as_ref()));
     indexed(draft, &ids);
 }
 
 /// Makes the records under uniqueids follow the mailboxes' own that were changed.
 pub fn follow(draft: &mut Draft<'_, '_>) {
+    let template = template(draft);
     let mut ids = Vec::new();
     for key in draft.changed() {
         if let Key::Mailbox(_) = Key::decode(&key, KeyStyle::Prefixed) {
-            mailbox(draft, &key);
+            mailbox(draft, &key, template.as_ref());
         }
     }
     // A mailbox's record that went leaves one under its uniqueid.
@@ -56,8 +58,15 @@ pub fn follow(draft: &mut Draft<'_, '_>) {
     indexed(draft, &ids);
 }
 
+/// A record under a uniqueid that shows how this database's writer spells one.
+fn template(draft: &Draft<'_, '_>) -> Option<Entry<'static>> {
+    let shows = |key: &[u8]| matches!(Key::decode(key, KeyStyle::Prefixed), Key::Uniqueid(_));
+    let key = draft.first(&|key, value| shows(key) && value.contains(&0x1F))?;
+    draft.entry(&key)
+}
+
 /// Checks that a mailbox's own record has the right one under its uniqueid.
-fn mailbox(draft: &mut Draft<'_, '_>, key: &[u8]) {
+fn mailbox(draft: &mut Draft<'_, '_>, key: &[u8], template: Option<&Entry<'static>>) {
     let Some(own) = draft.entry(key) else { return };
     let Some(id) = own.uniqueid.clone() else { return };
     if own.is_tombstone() && draft.get(&key_of_id(&id)).is_none() {
@@ -68,7 +77,7 @@ fn mailbox(draft: &mut Draft<'_, '_>, key: &[u8]) {
     let Some(record) = draft.entry(&key_of_record) else {
         if draft.get(&key_of_record).is_none() {
             let evidence = format!("{} has the uniqueid {shown}, and there is no record under it", own.name);
-            draft.propose(Rule::UniqueidRecord, &key_of_record, encoded(&under_uniqueid(&own, None)), evidence);
+            draft.propose(Rule::UniqueidRecord, &key_of_record, encoded(&new_under_uniqueid(&own, template)), evidence);
         }
         return;
     };
@@ -78,7 +87,7 @@ fn mailbox(draft: &mut Draft<'_, '_>, key: &[u8]) {
             let fields: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
             let evidence =
                 format!("{} says otherwise: {}; the record under the name counts", own.name, fields.join(", "));
-            let to = encoded(&under_uniqueid(&own, Some(&record)));
+            let to = encoded(&under_uniqueid(&own, &record));
             draft.propose(Rule::UniqueidDiffers, &key_of_record, to, evidence);
         }
         return;
@@ -94,31 +103,31 @@ fn mailbox(draft: &mut Draft<'_, '_>, key: &[u8]) {
         draft.propose(Rule::UniqueidTwice, key, encoded(&without), evidence);
     } else {
         let evidence = format!("says {}, but it is {} that has this uniqueid", record.name, own.name);
-        let to = encoded(&under_uniqueid(&own, Some(&record)));
+        let to = encoded(&under_uniqueid(&own, &record));
         draft.propose(Rule::UniqueidDiffers, &key_of_record, to, evidence);
     }
 }
 
-/// The record under a mailbox's uniqueid; `known` is the one that is there, whose time and history stay.
-fn under_uniqueid(own: &Entry<'_>, known: Option<&Entry<'_>>) -> Entry<'static> {
-    let name = own.name.clone().into_owned();
-    let mut record = match known {
-        Some(known) => known.clone().into_owned(),
-        None => Entry::new(Family::Dlist, name.clone()),
-    };
+/// A new record under a mailbox's uniqueid, spelt as `template` is.
+fn new_under_uniqueid(own: &Entry<'_>, template: Option<&Entry<'static>>) -> Entry<'static> {
+    let empty = || Entry::new(Family::Dlist, own.name.clone().into_owned());
+    let mut record = under_uniqueid(own, &template.cloned().unwrap_or_else(empty));
+    let copy = own.clone().into_owned();
+    (record.mtime, record.jmapid) = (copy.mtime, copy.jmapid);
+    record.history_raw = Some(Cow::Borrowed(b""));
+    record
+}
+
+/// A record under a mailbox's uniqueid that says what the mailbox's own does; time and history stay what they are.
+fn under_uniqueid(own: &Entry<'_>, known: &Entry<'_>) -> Entry<'static> {
+    let mut record = known.clone().into_owned();
+    let copy = own.clone().into_owned();
     record.under = Under::Uniqueid;
-    record.name = name;
-    record.set_type(own.mbtype, Numbering::New);
-    let owned = |text: &Option<Cow<'_, [u8]>>| text.as_deref().map(|text| Cow::Owned(text.to_vec()));
-    (record.partition, record.server, record.uniqueid) =
-        (owned(&own.partition), owned(&own.server), owned(&own.uniqueid));
-    (record.uidvalidity, record.createdmodseq) = (own.uidvalidity, own.createdmodseq);
-    record.foldermodseq = own.foldermodseq;
-    record.acl = own.acl.clone().into_owned();
-    if known.is_none() {
-        (record.mtime, record.jmapid) = (own.mtime, owned(&own.jmapid));
-        record.history_raw = Some(Cow::Borrowed(b""));
-    }
+    record.name = copy.name;
+    record.set_type(copy.mbtype, Numbering::New);
+    (record.partition, record.server, record.uniqueid) = (copy.partition, copy.server, copy.uniqueid);
+    (record.uidvalidity, record.createdmodseq) = (copy.uidvalidity, copy.createdmodseq);
+    (record.foldermodseq, record.acl) = (copy.foldermodseq, copy.acl);
     record
 }
 
@@ -159,6 +168,5 @@ fn under_name(record: &Entry<'_>) -> Entry<'static> {
     (own.uniqueid, own.partition, own.server, own.jmapid) = (copy.uniqueid, copy.partition, copy.server, copy.jmapid);
     (own.uidvalidity, own.createdmodseq, own.foldermodseq) = (copy.uidvalidity, copy.createdmodseq, copy.foldermodseq);
     (own.mtime, own.acl) = (copy.mtime, copy.acl);
-    debug_assert!(!own.has(FieldKey::History));
     own
 }
