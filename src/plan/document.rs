@@ -1,4 +1,4 @@
-//! Plans as JSON: the document of [`PLAN.md`](https://docs.rs/crate/coroner/latest/source/src/plan/PLAN.md).
+//! Plans as JSON: the document that `PLAN.md` beside this file describes.
 
 use std::path::{Path, PathBuf};
 

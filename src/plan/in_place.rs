@@ -9,7 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::database::{Prepared, Target};
-use super::safe_file::SafeFile;
+use super::safe_file::{SafeFile, SafeFileError};
 use super::{Bound, Plan, apply, document};
 use crate::failure::Failure;
 use crate::formats::container::Written;
@@ -109,8 +109,12 @@ impl Kept {
         let free = (1..TRIES).map(name).find(|path| fs::symlink_metadata(path).is_err()).unwrap_or_else(|| name(TRIES));
         let mut file = SafeFile::create(&free, false)?;
         write(&mut file)?.map_err(|error| Failure::file(&free, error, "nothing was done; free some space"))?;
-        file.finish(|_| Ok(()))?;
-        self.files.push(free.clone());
+        let done = file.finish(|_| Ok(()));
+        // A file that somebody else made meanwhile is not ours to take away again.
+        if !matches!(done, Err(SafeFileError::Exists(_))) {
+            self.files.push(free.clone());
+        }
+        done?;
         Ok(free)
     }
 }
