@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use bstr::ByteSlice;
 use coroner::formats::container::{Format, KeyOrder, WriteOptions, detect, flat, open, write};
-use serde_json::Value;
 
 use common::coroner;
 use common::cyrus::Cyrus;
@@ -49,14 +48,14 @@ fn cyrus_reads_a_repaired_master_as_the_master_it_was() {
     let Some(cyrus) = Cyrus::find("cyrus_reads_a_repaired_master_as_the_master_it_was") else { return };
     let master = records(&common::corpus().join("cyrus-3.6.1/murder-twoskip/mup.twoskip.db"));
     for format in [Format::Twoskip, Format::Skiplist, Format::Flat] {
-        let healthy = place(&cyrus, &format!("healthy.{format}"), format, master.clone());
+        let healthy = place(&cyrus, &format!("healthy.{format}.db"), format, master.clone());
         let expected = dump(&cyrus, &healthy, format);
         for (lost, misread) in [("T e ", "T ez "), ("T n ", "T p ")] {
             let mut sick = master.clone();
             for (_, value) in &mut sick {
                 *value = value.replace("T er ", lost).replace("T erz ", misread);
             }
-            let sick = place(&cyrus, &format!("sick.{format}"), format, sick);
+            let sick = place(&cyrus, &format!("sick.{format}.db"), format, sick);
             assert!(dump(&cyrus, &sick, format) != expected, "Cyrus sees the defect");
             let output = coroner([Path::new("repair"), Path::new("--in-place"), &sick]);
             assert_eq!(output.status.code(), Some(0), "{}", output.stderr.as_bstr());
@@ -75,11 +74,9 @@ fn cyrus_reads_what_its_own_load_of_an_old_dump_spoilt() {
     let spoilt = common::corpus().join("cyrus-2.4.22/upgrade-3.6.1/uL-mup.twoskip.db");
     let file = cyrus.place("spoilt.db", &fs::read(spoilt).expect("a database"));
     let count = |letters: &str| {
-        let dump: Value =
-            serde_json::from_str(&dump(&cyrus, &file, Format::Twoskip).replace(",\n}", "\n}")).expect("JSON");
-        dump.as_object().expect("an object").values().filter(|entry| entry["mbtype"] == letters).count()
+        let dump = dump(&cyrus, &file, Format::Twoskip);
+        dump.matches(&format!("\"mbtype\": \"{letters}\"")).count()
     };
-    // The name that is not UTF-8 is not in Cyrus' dump.
     assert_eq!((count("n"), count("p"), count("er"), count("erz")), (41, 2, 0, 0));
     assert_eq!(coroner([Path::new("repair"), Path::new("--in-place"), &file]).status.code(), Some(0));
     assert_eq!((count("n"), count("p"), count("er"), count("erz")), (0, 0, 41, 2));
@@ -91,7 +88,7 @@ fn a_repair_in_place_waits_for_cyrus_and_cyrus_finds_the_new_file() {
     for format in [Format::Twoskip, Format::Skiplist, Format::Flat] {
         let shape = b"%(T e P default S be1.murder.test M 1795430512 A %(anna lrs))".to_vec();
         let records = ["Nuser\x1fanna", "Nuser\x1fbert"].map(|key| (key.into(), shape.clone()));
-        let file = place(&cyrus, &format!("busy.{format}"), format, records.into());
+        let file = place(&cyrus, &format!("busy.{format}.db"), format, records.into());
         let (mut child, stdin) = cyrus.dbtool_waiting(&file, format, b"BEGIN\n");
         let name = file.to_str().expect("a plain path");
         let output = coroner(["repair", "--in-place", "--lock-timeout", "0.1", name]);

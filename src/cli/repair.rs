@@ -51,8 +51,8 @@ pub struct Args {
     /// Let only these rules act
     #[arg(long, value_name = "RULE", value_delimiter = ',')]
     only: Vec<RuleName>,
-    /// Let these rules act too, which guess or are a choice
-    #[arg(long, value_name = "RULE", value_delimiter = ',', conflicts_with = "only")]
+    /// Let these rules act too, of those that act only when named (see --only)
+    #[arg(long, value_name = "RULE", value_delimiter = ',', conflicts_with = "only", hide_possible_values = true)]
     also: Vec<RuleName>,
     /// The host's own name as a server
     #[arg(long, value_name = "NAME")]
@@ -154,6 +154,9 @@ pub fn carry_out(plan: &Plan, source: &Source, reading: &Reading<'_, '_>, place:
         return watched("writing", |_| in_place::swap(plan, source, reading, now())).map(Carried::InPlace);
     }
     let Some(path) = &place.output else { return Ok(Carried::No) };
+    if path.exists() && source.is_at(path)? {
+        return Err(Failure::file(path, "is the file to be repaired", "change the file itself with --in-place"));
+    }
     let like = source.metadata();
     let target = Target { path, overwrite: place.force, like: like.as_ref() };
     let written = watched("writing", |_| apply::copy(plan, source, reading, target))?;
@@ -258,6 +261,12 @@ pub fn print_plan(name: &str, plan: &Plan, out: &mut Out) -> Result<(), Failure>
         return out.line(&format!("{name}: nothing to change"));
     }
     out.line(&format!("{name}: {}", count(plan.changes.len() as u64, "change")))?;
+    for rule in Rule::ALL {
+        let n = plan.changes.iter().filter(|change| change.rule == rule.as_str()).count();
+        if n > 0 {
+            out.line(&format!("{n:>8} {}: {}", rule.as_str(), rule.summary()))?;
+        }
+    }
     if plan.source.order != Some(plan.order) {
         let stand = plan.source.order.map_or("no", |order| order.as_str());
         out.line(&format!("  key-order: the records stand in {stand} order, and are written in {}", plan.order))?;
@@ -284,6 +293,10 @@ fn print_change(change: &Change, out: &mut Out) -> Result<(), Failure> {
 fn print(source: &Source, diagnosis: &Diagnosis, carried: &Carried, out: &mut Out) -> Result<(), Failure> {
     let name = source.name();
     print_plan(&name, &diagnosis.plan, out)?;
+    let roles: Vec<&str> = diagnosis.role.iter().map(|role| role.as_str()).collect();
+    if !diagnosis.plan.is_empty() && !roles.is_empty() {
+        out.line(&format!("  taken for the list of a {}", roles.join(" or ")))?;
+    }
     for left in diagnosis.left.iter().take(NAMED) {
         let rule = left.rule.as_str();
         out.line(&format!("  left: {}: {} (--also {rule})", printable(&left.key), left.evidence))?;

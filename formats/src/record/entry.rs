@@ -291,7 +291,10 @@ impl<'a> Entry<'a> {
     /// Gives it another type, spelt as a writer of `numbering`'s time spells it.
     pub fn set_type(&mut self, mbtype: MbType, numbering: Numbering) {
         self.mbtype = mbtype;
-        self.letters = Cow::Owned(mbtype.letters(numbering));
+        let letters = mbtype.letters(numbering);
+        if !letters.is_empty() {
+            self.letters = Cow::Owned(letters);
+        }
     }
 
     /// Whether the mailbox is on this host as far as the record tells: no server, no remote flag.

@@ -307,7 +307,8 @@ fn moving_flag(case: &Case<'_>) -> Option<Mended> {
 }
 
 fn moving_stuck(case: &Case<'_>) -> Option<Mended> {
-    if !case.entry.is_moving() || case.host.remote_only {
+    let located = case.entry.partition.as_deref().is_some_and(|partition| partition.contains(&b'!'));
+    if !case.entry.is_moving() || case.host.remote_only || located {
         return None;
     }
     let to = case.server().map_or("nowhere".to_owned(), shown);

@@ -98,7 +98,12 @@ pub fn diagnose<'a>(
     options: &Options,
 ) -> Result<Diagnosis, Failure> {
     if database.format().is_dump() {
-        let next = "make a database of it first with `coroner convert`";
+        let next = match database.format() {
+            Format::Show => {
+                "if it is a flat database, say so with --as flat; otherwise make a database of it with `coroner convert`"
+            }
+            _ => "make a database of it first with `coroner convert`",
+        };
         return Err(Failure::file(source.path(), format!("a dump ({}), not a database", database.format()), next));
     }
     admit(source, reading)?;

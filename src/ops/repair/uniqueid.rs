@@ -147,12 +147,15 @@ fn indexed(draft: &mut Draft<'_, '_>, keys: &[Vec<u8>]) {
     }
     let many = orphans.len() > ALWAYS && orphans.len().saturating_mul(FEW) > keys.len();
     for (key, record) in orphans {
-        let evidence = format!("says {}, and there is no such mailbox with this uniqueid", record.name);
+        let evidence = format!(
+            "says {}, and there is no such mailbox with this uniqueid: a CREATE that failed, or a DELETE by 3.6.0 or 3.6.1",
+            record.name
+        );
         let own = key_of_name(&record.name);
         if draft.may(Rule::UniqueidResurrect) && !record.is_tombstone() && draft.get(&own).is_none() {
             draft.change(Rule::UniqueidResurrect, &own, encoded(&under_name(&record)), evidence);
         } else if many && !draft.is_named(Rule::UniqueidOrphan) {
-            let evidence = format!("{evidence}; of so many the mailboxes' records may be what is lost");
+            let evidence = format!("{evidence}; but of so many the mailboxes' own records may be what is lost");
             draft.leave(Rule::UniqueidOrphan, key, evidence);
         } else {
             draft.propose(Rule::UniqueidOrphan, key, None, evidence);
