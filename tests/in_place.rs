@@ -127,6 +127,27 @@ fn whoever_waits_for_the_lock_finds_the_new_file() {
 }
 
 #[test]
+fn a_file_that_is_to_be_written_over_itself_is_refused() {
+    let scene = Scene::new();
+    let file = scene.file.to_str().expect("a plain path");
+    let output = coroner(["repair", file, "-o", file, "--force"]);
+    assert_status(&output, 2);
+    assert!(output.stderr.contains_str("--in-place"), "{}", output.stderr.as_bstr());
+    assert_eq!(fs::read(file).expect("it"), scene.before);
+}
+
+#[test]
+fn a_plan_for_a_flat_file_of_any_name_finds_its_format() {
+    let scene = Scene::new();
+    let (flat, plan) = (scene.folder.path().join("list"), scene.folder.path().join("plan.json"));
+    fs::copy(common::corpus().join("cyrus-2.2.13/undump/all.flat.db"), &flat).expect("a copy");
+    let (flat, plan) = (flat.to_str().expect("a path"), plan.to_str().expect("a path"));
+    assert_status(&coroner(["repair", flat, "--as", "flat", "--plan", plan]), 1);
+    assert_status(&coroner(["apply", plan, "--in-place"]), 0);
+    assert_eq!(coroner(["verify", "--as", "flat", flat]).status.code(), Some(0));
+}
+
+#[test]
 fn a_symbolic_link_stays_one() {
     let scene = Scene::new();
     let link = scene.folder.path().join("link.db");

@@ -14,6 +14,9 @@ use proptest::prelude::*;
 
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
+/// A key and its new value, if it is to have one.
+type Step = (Vec<u8>, Option<Vec<u8>>);
+
 const FORMATS: [Format; 3] = [Format::Twoskip, Format::Skiplist, Format::Flat];
 
 fn order_of(format: Format) -> KeyOrder {
@@ -72,7 +75,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 }
 
 /// Records, and what to do with some of them: a new value, or none.
-fn scene() -> impl Strategy<Value = (Records, Vec<(Vec<u8>, Option<Vec<u8>>)>)> {
+fn scene() -> impl Strategy<Value = (Records, Vec<Step>)> {
     btree_map(key(), value(), 1..30).prop_flat_map(|records| {
         let keys: Vec<_> = records.keys().cloned().collect();
         let known = proptest::sample::select(keys);
@@ -82,7 +85,7 @@ fn scene() -> impl Strategy<Value = (Records, Vec<(Vec<u8>, Option<Vec<u8>>)>)> 
 }
 
 /// The changes of these steps, each starting from what the one before it left, and the records that they leave.
-fn changes(records: &Records, steps: &[(Vec<u8>, Option<Vec<u8>>)]) -> (Vec<Change>, Records) {
+fn changes(records: &Records, steps: &[Step]) -> (Vec<Change>, Records) {
     let mut now = records.clone();
     let mut changes = Vec::new();
     for (key, to) in steps {

@@ -311,6 +311,16 @@ fn transfers_that_never_ended_are_taken_back_only_when_named() {
 }
 
 #[test]
+fn an_old_type_that_says_nothing_is_left_out() {
+    let case = Case::new(OLD_BACKEND, |records| {
+        let key = key_with(records, "user.", "A %(");
+        let value = records[&key].replace(" P default", " P default S be2.murder.test T mr");
+        records.insert(key, value);
+    });
+    case.heals(&[("moving-stuck", 1)], ["--also", "moving-stuck"]);
+}
+
+#[test]
 fn a_master_has_nothing_that_moves() {
     let case = Case::new(MASTER, |records| {
         let key = key_with(records, "Nuser", "T er ");
@@ -511,6 +521,11 @@ fn what_a_resync_took_from_a_frontend_comes_back_from_the_master() {
     assert_status(&run(also), 0);
     let diff = run(["diff", text(&old), text(&out)]);
     assert_status(&diff, 0);
+
+    // A dump of the master will do.
+    let fe = genuine("cyrus-3.6.1/incidents/outage/fe1.twoskip.db");
+    let dump = genuine("cyrus-3.6.1/incidents/outage/mup.twoskip.dump.json");
+    assert_eq!(rules(&repaired(&fe, ["--against", text(&dump)])), one_rule("master-differs", 2));
 
     let backend = genuine(BACKEND);
     assert_status(&run(["repair", text(&backend), "--against", text(&master)]), 2);

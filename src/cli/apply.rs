@@ -77,7 +77,7 @@ fn read(path: &Path) -> Result<Plan, Failure> {
 
 fn apply_plan(command: &str, path: &Path, file: Option<&Path>, place: &Place, common: &Common, out: &mut Out) -> Done {
     let plan = read(path)?;
-    let source = open_for(place, file.unwrap_or(&plan.source.path), common)?;
+    let source = open_for(place, file.unwrap_or(&plan.source.path), Some(plan.source.format), common)?;
     apply::check(&plan, &source)?;
     let Some(database) = source.database() else {
         return Err(Failure::file(source.path(), "has no bytes", "nothing was done"));

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 use coroner::failure::Failure;
+use coroner::formats::container::Format;
 use coroner::formats::record::Role;
 use coroner::input::{Locking, Options, Source};
 use coroner::ops::reading::Reading;
@@ -124,9 +125,11 @@ pub fn now() -> u64 {
     given.unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 
-/// Opens the file that a plan is about: for writing if it is to be changed in place.
-pub fn open_for(place: &Place, path: &Path, common: &Common) -> Result<Source, Failure> {
+/// Opens the file that a plan is about, as `format` unless the user says otherwise: for writing if it is to be changed in
+/// place.
+pub fn open_for(place: &Place, path: &Path, format: Option<Format>, common: &Common) -> Result<Source, Failure> {
     let mut options: Options = common.options();
+    options.format = options.format.or(format);
     if place.in_place {
         options.locking = Locking::Exclusive(common.lock_timeout);
     }
@@ -205,7 +208,7 @@ impl Carried {
 }
 
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
-    let source = open_for(&args.place, &args.file, common)?;
+    let source = open_for(&args.place, &args.file, None, common)?;
     let master = args.against.as_deref().map(|path| open(path, common)).transpose()?;
     let Some(database) = source.database() else {
         say_empty(&source);

@@ -9,6 +9,9 @@ use crate::formats::record::{Entry, Style, decode};
 use crate::ops::reading::{Lookup, Reading};
 use crate::plan::Change;
 
+/// Takes a record: key, value, and where it stands in the file.
+pub type Visit<'v> = dyn FnMut(&[u8], &[u8], Span) + 'v;
+
 /// A change that a rule would make and is not allowed to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Left {
@@ -20,6 +23,13 @@ pub struct Left {
     pub evidence: String,
 }
 
+/// What became of a changed record.
+struct Now {
+    value: Option<Vec<u8>>,
+    /// Whether the file does not have the key.
+    is_new: bool,
+}
+
 /// The records and their changes.
 pub struct Draft<'d, 'a> {
     reading: &'d Reading<'a, 'd>,
@@ -29,7 +39,7 @@ pub struct Draft<'d, 'a> {
     wanted: &'d Wanted,
     /// The changes, in the order they were decided.
     pub changes: Vec<Change>,
-    now: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    now: BTreeMap<Vec<u8>, Now>,
     /// Guesses that were not asked for.
     pub left: Vec<Left>,
     /// How often a rule of choice could act.
@@ -46,7 +56,7 @@ impl<'d, 'a> Draft<'d, 'a> {
     /// The value of a key as of now.
     pub fn get(&self, key: &[u8]) -> Option<Cow<'a, [u8]>> {
         match self.now.get(key) {
-            Some(changed) => changed.clone().map(Cow::Owned),
+            Some(now) => now.value.clone().map(Cow::Owned),
             None => self.lookup.get(key).map(|record| record.value),
         }
     }
@@ -80,27 +90,27 @@ impl<'d, 'a> Draft<'d, 'a> {
     }
 
     /// Visits the records of one part as they are now.
-    pub fn walk_part(&self, part: usize, visit: &mut dyn FnMut(&[u8], &[u8], Span)) {
+    pub fn walk_part(&self, part: usize, visit: &mut Visit<'_>) {
         if part < self.reading.parts() {
             self.reading.walk(part, &mut |record| {
                 match self.now.get(&*record.key) {
                     None => visit(&record.key, &record.value, record.span),
-                    Some(Some(value)) => visit(&record.key, value, record.span),
-                    Some(None) => {}
+                    Some(Now { value: Some(value), .. }) => visit(&record.key, value, record.span),
+                    Some(Now { value: None, .. }) => {}
                 }
                 true
             });
             return;
         }
-        for (key, value) in &self.now {
-            if let Some(value) = value.as_deref().filter(|_| self.lookup.get(key).is_none()) {
+        for (key, now) in self.now.iter().filter(|(_, now)| now.is_new) {
+            if let Some(value) = &now.value {
                 visit(key, value, Span::at(0, 0));
             }
         }
     }
 
     /// Visits all records as they are now, in no particular order.
-    pub fn walk(&self, visit: &mut dyn FnMut(&[u8], &[u8], Span)) {
+    pub fn walk(&self, visit: &mut Visit<'_>) {
         (0..self.parts()).for_each(|part| self.walk_part(part, visit));
     }
 
@@ -126,7 +136,8 @@ impl<'d, 'a> Draft<'d, 'a> {
         if from == to {
             return;
         }
-        self.now.insert(key.to_vec(), to.clone());
+        let is_new = self.now.get(key).map_or(from.is_none(), |now| now.is_new);
+        self.now.insert(key.to_vec(), Now { value: to.clone(), is_new });
         let rule = rule.as_str().to_owned();
         self.changes.push(Change { rule, key: key.to_vec(), from, to, evidence: evidence.into() });
     }

@@ -43,7 +43,7 @@ pub struct Case<'c> {
 type Mend = fn(&Case<'_>) -> Option<Mended>;
 
 /// The rules for entries, in the order they act: each sees what the ones before it left.
-pub const MENDS: &[(Rule, Mend)] = &[
+const MENDS: &[(Rule, Mend)] = &[
     (Rule::OldValue, old_value),
     (Rule::ValueFormat, value_format),
     (Rule::NullText, null_text),
@@ -68,11 +68,14 @@ pub const MENDS: &[(Rule, Mend)] = &[
     (Rule::Reservation, reservation),
 ];
 
-/// Lets one rule look at a mailbox's record.
-pub fn mend(mend: Mend, key: &[u8], value: &[u8], host: &Host) -> Option<Mended> {
+/// The first of the rules from number `start` on that has something to mend in a mailbox's record: its number, itself, and
+/// what it would make of the record.
+pub fn first(start: usize, key: &[u8], value: &[u8], host: &Host) -> Option<(usize, Rule, Mended)> {
     let decoded = decode(key, value, &host.style);
     let entry = decoded.entry.as_ref()?;
-    mend(&Case { key, value, decoded: &decoded, entry, host })
+    let case = Case { key, value, decoded: &decoded, entry, host };
+    let rules = MENDS.iter().enumerate().skip(start);
+    rules.filter_map(|(number, (rule, mend))| Some((number, *rule, mend(&case)?))).next()
 }
 
 impl Case<'_> {

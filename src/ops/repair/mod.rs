@@ -191,7 +191,8 @@ impl Examined {
 const FEW: u64 = 10;
 
 fn host(survey: &Survey, options: &Options, style: Style) -> Host {
-    let elsewhere = survey.remote.max(survey.servers.sorted().iter().map(|(_, count)| count).sum());
+    let named: u64 = survey.servers.sorted().iter().map(|(_, count)| count).sum();
+    let elsewhere = survey.remote.max(named.saturating_add(survey.servers.others()));
     let (remote_only, local_only) = match options.role {
         Some(role) => (role.is_remote_only(), role.is_local_only()),
         None => (
@@ -224,13 +225,12 @@ fn treat(draft: &mut Draft<'_, '_>, before: &Examined, host: &Host, reading: &Re
     keys.dedup();
     let mailboxes = keys.iter().filter(|key| matches!(Key::decode(key, host.style.keys), Key::Mailbox(_)));
     for key in mailboxes {
-        for (rule, mend) in entry::MENDS {
-            let Some(value) = draft.get(key) else { break };
-            if let Some(mended) = entry::mend(*mend, key, &value, host) {
-                let numbering = host.style.numbering;
-                let to = mended.entry.map(|entry| encode(&entry, numbering));
-                draft.propose(*rule, key, to, mended.evidence);
-            }
+        let mut start = 0;
+        while let Some(value) = draft.get(key) {
+            let Some((number, rule, mended)) = entry::first(start, key, &value, host) else { break };
+            let to = mended.entry.map(|entry| encode(&entry, host.style.numbering));
+            draft.propose(rule, key, to, mended.evidence);
+            start = number + 1;
         }
     }
 }
