@@ -18,7 +18,7 @@ use coroner::plan::in_place::{self, Swapped};
 use coroner::plan::safe_file::SafeFile;
 use coroner::plan::{Change, Plan, apply};
 use coroner::render::json::{self, Object};
-use coroner::render::text::{count, finding_line, printable};
+use coroner::render::text::{count, finding_line, printable, words};
 use serde_json::Value as Json;
 
 use super::args::Common;
@@ -156,7 +156,7 @@ pub fn carry_out(plan: &Plan, source: &Source, reading: &Reading<'_, '_>, place:
         }
         return watched("writing", |_| in_place::swap(plan, source, reading, now())).map(Carried::InPlace);
     }
-    let Some(path) = &place.output else { return Ok(Carried::No) };
+    let Some(path) = &place.output else { return apply::fits(plan, source, reading).map(|()| Carried::No) };
     if path.exists() && source.is_at(path)? {
         return Err(Failure::file(path, "is the file to be repaired", "change the file itself with --in-place"));
     }
@@ -284,7 +284,7 @@ pub fn print_plan(name: &str, plan: &Plan, out: &mut Out) -> Result<(), Failure>
 }
 
 fn print_change(change: &Change, out: &mut Out) -> Result<(), Failure> {
-    out.line(&format!("  {} {}: {}", printable(&change.key), change.rule, change.evidence))?;
+    out.line(&format!("  {} {}: {}", printable(&change.key), words(&change.rule), words(&change.evidence)))?;
     for (sign, value) in [('-', &change.from), ('+', &change.to)] {
         if let Some(value) = value {
             out.line(format!("    {sign} {}", printable(value)).trim_end())?;
@@ -302,7 +302,7 @@ fn print(source: &Source, diagnosis: &Diagnosis, carried: &Carried, out: &mut Ou
     }
     for left in diagnosis.left.iter().take(NAMED) {
         let rule = left.rule.as_str();
-        out.line(&format!("  left: {}: {} (--also {rule})", printable(&left.key), left.evidence))?;
+        out.line(&format!("  left: {}: {} (--also {rule})", printable(&left.key), words(&left.evidence)))?;
     }
     if let Some(more) = diagnosis.left.len().checked_sub(NAMED).filter(|&more| more > 0) {
         out.line(&format!("  … and {more} more left"))?;

@@ -50,16 +50,7 @@ pub fn prepare(
     reading: &Reading<'_, '_>,
     target: Target<'_>,
 ) -> Result<Prepared, Failure> {
-    let refuse = |what: String| Failure::file(source.path(), what, "nothing was done; make a new plan");
-    let net = plan.net().map_err(|index| {
-        let key = plan.changes.get(index).map(|change| printable(&change.key)).unwrap_or_default();
-        refuse(format!("change {} of the plan, of {key}, does not start from what the one before it left", index + 1))
-    })?;
-    let changed = Changed { reading, net, from: plan.source.order, to: plan.order };
-    if let Some(key) = changed.misfit() {
-        let what = format!("the plan does not fit it: the record of {} is not what the plan says", printable(&key));
-        return Err(refuse(what));
-    }
+    let changed = changed(plan, source, reading)?;
     let format = reading.format();
     let options = database::options(format, plan.order, changed.records());
     database::prepare(target, format, changed.records(), &options)
@@ -71,6 +62,33 @@ pub fn prepare(
 /// As of [`prepare`]; the target is then as it was.
 pub fn copy(plan: &Plan, source: &Source, reading: &Reading<'_, '_>, target: Target<'_>) -> Result<Written, Failure> {
     prepare(plan, source, reading, target)?.appear()
+}
+
+/// Holds the plan's changes against the source's records.
+///
+/// # Errors
+/// When a change does not start from what the source holds.
+pub fn fits(plan: &Plan, source: &Source, reading: &Reading<'_, '_>) -> Result<(), Failure> {
+    changed(plan, source, reading).map(drop)
+}
+
+/// The source's records with the plan's changes, which start from what the source holds.
+fn changed<'c, 'a, 's>(
+    plan: &'c Plan,
+    source: &Source,
+    reading: &'c Reading<'a, 's>,
+) -> Result<Changed<'c, 'a, 's>, Failure> {
+    let refuse = |what: String| Failure::file(source.path(), what, "nothing was done; make a new plan");
+    let net = plan.net().map_err(|index| {
+        let key = plan.changes.get(index).map(|change| printable(&change.key)).unwrap_or_default();
+        refuse(format!("change {} of the plan, of {key}, does not start from what the one before it left", index + 1))
+    })?;
+    let changed = Changed { reading, net, from: plan.source.order, to: plan.order };
+    if let Some(key) = changed.misfit() {
+        let what = format!("the plan does not fit it: the record of {} is not what the plan says", printable(&key));
+        return Err(refuse(what));
+    }
+    Ok(changed)
 }
 
 /// A key and its value.
