@@ -354,3 +354,100 @@ fn a_reader_that_has_read_enough_is_no_error() {
         assert_eq!(status.code(), Some(0), "{arguments:?}");
     }
 }
+
+/// Whether `program` can be run here; with CI=true it has to be.
+fn have(program: &str) -> bool {
+    let found = Command::new(program).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    assert!(found || std::env::var("CI").as_deref() != Ok("true"), "{program} is missing");
+    if !found {
+        println!("LEFT OUT: {program} is missing");
+    }
+    found
+}
+
+/// Runs coroner without root's privileges: as `nobody`, if these tests run as root.
+fn as_nobody(program: &Path, arguments: &[&str]) -> std::process::Output {
+    let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let mut command = match rustix::process::getuid().is_root() {
+        true => Command::new("setpriv"),
+        false => Command::new(program),
+    };
+    if rustix::process::getuid().is_root() {
+        command.args(nobody).arg(program);
+    }
+    command.args(arguments).output().expect("coroner starts")
+}
+
+#[test]
+fn what_permissions_allow_is_read_and_nothing_more_is_needed() {
+    if rustix::process::getuid().is_root() && !have("setpriv") {
+        return;
+    }
+    let (folder, path) = copy();
+    let program = folder.path().join("coroner");
+    fs::copy(env!("CARGO_BIN_EXE_coroner"), &program).expect("copied");
+    if rustix::process::getuid().is_root() {
+        for owned in [folder.path(), &path] {
+            std::os::unix::fs::chown(owned, Some(65534), Some(65534)).expect("another owner");
+        }
+    }
+    let allow = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("permissions");
+    allow(&program, 0o755);
+    allow(&path, 0o400);
+    allow(folder.path(), 0o500);
+    for command in ["show", "list", "verify", "hexdump", "digest", "inspect", "log"] {
+        let output = as_nobody(&program, &[command, text(&path)]);
+        assert_eq!(output.status.code(), Some(0), "{command}: {output:?}");
+    }
+    let refused = |arguments: &[&str]| {
+        let output = as_nobody(&program, arguments);
+        let error = String::from_utf8(output.stderr).expect("text");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.to_lowercase().contains("permission denied") && error.lines().count() == 1, "{error}");
+    };
+    refused(&["recover", text(&path), "-o", text(&folder.path().join("new.db"))]);
+    allow(&path, 0);
+    refused(&["verify", text(&path)]);
+    allow(folder.path(), 0o700);
+    assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 2, "something was left behind");
+}
+
+#[test]
+fn a_disk_that_cannot_lock_is_said_and_no_lock_reads_it() {
+    if !have("strace") {
+        return;
+    }
+    let (folder, path) = copy();
+    let trace = folder.path().join("trace");
+    let run = |option: &[&str]| {
+        let mut command = Command::new("strace");
+        command.arg("-o").arg(&trace).args(["-f", "-e", "trace=fcntl", "-e", "inject=fcntl:error=ENOLCK:when=2+"]);
+        command
+            .arg(env!("CARGO_BIN_EXE_coroner"))
+            .arg("verify")
+            .args(option)
+            .arg(&path)
+            .output()
+            .expect("strace starts")
+    };
+    let output = run(&[]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("cannot be locked") && error.contains("--no-lock"), "{error}");
+    assert_eq!(run(&["--no-lock"]).status.code(), Some(0));
+}
+
+#[test]
+fn long_work_shows_a_bar_on_a_terminal_and_nowhere_else() {
+    if !have("script") {
+        return;
+    }
+    let (_folder, path) = large(4 << 20);
+    // Work lasts as long as nobody takes what is printed.
+    let line = format!("'{}' show '{}' | (sleep 2; cat >/dev/null)", env!("CARGO_BIN_EXE_coroner"), text(&path));
+    let terminal = Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output();
+    let terminal = String::from_utf8_lossy(&terminal.expect("script starts").stdout).into_owned();
+    assert!(terminal.contains("reading") && terminal.contains('%'), "{terminal:?}");
+    let pipe = Command::new("sh").args(["-c", &line]).output().expect("sh starts");
+    assert!(pipe.stdout.is_empty() && pipe.stderr.is_empty(), "{pipe:?}");
+}

@@ -33,6 +33,11 @@ fn findings_in(style: Style, raw: &[Raw<'_>], adapt: impl Fn(&mut Context)) -> V
         check(&decoded, value, &context, span(index), &mut |finding| findings.push(finding));
         survey.push(&decoded, value, &context);
     }
+    let mut lineage = Lineage::default();
+    for (index, (key, value)) in records.iter().enumerate() {
+        let has = |key: &[u8]| records.iter().any(|(have, _)| have == key);
+        lineage.push((key, value), &context, span(index), has, &mut |finding| findings.push(finding));
+    }
     let walk = |visit: &mut cross::Visit<'_>| {
         records.iter().enumerate().for_each(|(index, (key, value))| visit(key, value, span(index)));
     };
@@ -453,6 +458,29 @@ fn rec_47_field_unknown() {
         assert_eq!(entry.unknown.len(), 1);
         assert_eq!(encode(&entry, Numbering::New), value, "{field}");
     }
+}
+
+#[test]
+fn rec_48_inbox_missing() {
+    let sub = |key| (key, "%(T er P default S be1 M 1700000000 A %(r lrs))");
+    let found = findings(Style::NEW, &[sub("Nuser^q^Drafts"), sub("Nuser^q^Sent"), REMOTE, sub("Nuser^r^Sent")]);
+    assert_only(&rules::INBOX_MISSING, 0, &found);
+    assert_only(&rules::INBOX_MISSING, 1, &findings(Style::OLD, &[OLD_REMOTE, ("user.s.Sent", OLD_REMOTE.1)]));
+    let gone = ("Nuser^q^gone", "%(T ed I id7 V 5 C 1 F 2 M 1700000000)");
+    let indexed = ("Iid7", "%(T ed N user^q^gone V 5 C 1 F 2 M 1700000000 H ())");
+    assert_eq!(findings(Style::NEW, &[gone, indexed]), []);
+}
+
+#[test]
+fn rec_49_parent_missing() {
+    let there = |key| (key, "%(T er P default S be1 M 1700000000 A %(r lrs))");
+    assert_only(&rules::PARENT_MISSING, 0, &findings(Style::NEW, &[there("Npub^a^b")]));
+    let found = findings(Style::NEW, &[there("Npub"), there("Npub-a"), there("Npub^a"), there("Npub^a^b^c")]);
+    assert_only(&rules::PARENT_MISSING, 3, &found);
+    let old = |key| (key, OLD_REMOTE.1);
+    let sound = [old("example.org!pub"), old("example.org!pub-a"), old("example.org!pub.a"), old("user.r")];
+    assert_eq!(findings(Style::OLD, &sound), []);
+    assert_eq!(findings(Style::OLD, &[old("DELETED.user.x.Sub.5C3F0A11")]), []);
 }
 
 /// Rows of a table of FORMAT.md: their first and third cells.

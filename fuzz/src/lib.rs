@@ -6,6 +6,7 @@
 mod container;
 mod record;
 pub mod reseal;
+mod written;
 
 use coroner_formats::container::Format::{Flat, Json, Show, Skiplist, Text, Twoskip};
 
@@ -66,6 +67,10 @@ targets! {
     json_doors = |bytes| container::dump(bytes, Json);
     /// A dump of 2.0 to 3.4, through every door.
     text_doors = |bytes| container::dump(bytes, Text);
+    /// A file of arbitrary records, written and read again.
+    writer = written::writer;
+    /// Transactions appended to such a file, and killed.
+    append = written::append;
     /// A record: key, TAB, value.
     record = record::record;
     /// A name, an access control list or a mailbox type.

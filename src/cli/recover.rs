@@ -9,7 +9,7 @@ use coroner::formats::container::{Confidence, CyrusOutcome, Database, Format, Ke
 use coroner::input::Source;
 use coroner::ops::entries::Decoder;
 use coroner::ops::reading::Reading;
-use coroner::ops::recover::{self, Cost, Origin, Recovery, Testimony, Witness};
+use coroner::ops::recover::{self, Cost, Origin, Recovered, Recovery, Testimony, Witness};
 use coroner::ops::testimony::{Spelling, testimony};
 use coroner::plan::database::{self, Target, target_order};
 use coroner::plan::safe_file::SafeFile;
@@ -175,7 +175,7 @@ fn write(
     format: Format,
 ) -> Result<u64, Failure> {
     let order = target_order(format, Some(recovery.order).filter(|_| source.format() == Some(format)));
-    recovery.sort(order);
+    recovery.sort(format, order);
     let pairs = || recovery.records.iter().map(|recovered| (&*recovered.record.key, &*recovered.record.value));
     let like = source.metadata();
     let target = Target { path, overwrite: args.force, like: like.as_ref() };
@@ -251,18 +251,17 @@ impl Told<'_, '_> {
                 Origin::Carved(Confidence::Unverified | Confidence::MaybeStale) | Origin::Witness(_)
             )
         });
-        self.name(
-            out,
-            doubtful.map(|r| format!("{} {} at {}", r.origin.as_str(), printable(&r.record.key), r.record.span)),
-        )?;
+        let told =
+            |r: &Recovered<'_>| format!("{} {} at {}", r.origin.as_str(), printable(&r.record.key), r.record.span);
+        self.name(out, doubtful, told)?;
         let bytes: u64 = recovery.lost.iter().map(|lost| lost.span.len()).sum();
         out.line(&format!("lost: {}, {}", count(recovery.lost.len() as u64, "range"), count(bytes, "byte")))?;
-        self.name(out, recovery.lost.iter().map(lost_line))?;
+        self.name(out, recovery.lost.iter(), lost_line)?;
         if !recovery.uncommitted.is_empty() {
             let n = count(recovery.uncommitted.len() as u64, "uncommitted record");
             out.line(&format!("left out: {n} (--include-uncommitted keeps them)"))?;
-            let lines = recovery.uncommitted.iter();
-            self.name(out, lines.map(|record| format!("{} at {}", printable(&record.key), record.span)))?;
+            let told = |record: &Record<'_>| format!("{} at {}", printable(&record.key), record.span);
+            self.name(out, recovery.uncommitted.iter(), told)?;
         }
         for (path, told) in args.witness.iter().zip(self.testimonies) {
             let Testimony { filled, confirmed, replaced, deleted } = told;
@@ -286,11 +285,16 @@ impl Told<'_, '_> {
     }
 
     /// The first lines of a list, and how many more there are.
-    fn name(&self, out: &mut Out, mut lines: impl Iterator<Item = String>) -> Result<(), Failure> {
-        for line in lines.by_ref().take(NAMED) {
-            out.line(&format!("           {line}"))?;
+    fn name<T>(
+        &self,
+        out: &mut Out,
+        mut things: impl Iterator<Item = T>,
+        line: impl Fn(T) -> String,
+    ) -> Result<(), Failure> {
+        for thing in things.by_ref().take(NAMED) {
+            out.line(&format!("           {}", line(thing)))?;
         }
-        match lines.count() {
+        match things.count() {
             0 => Ok(()),
             more => out.line(&format!("           … and {more} more (--report saves them all)")),
         }

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use rayon::prelude::*;
+
 use crate::formats::container::{
-    Carved, Change, Confidence, CyrusOutcome, Database, Ending, Kept, KeyOrder, Lost, Record,
+    Carved, Change, Confidence, CyrusOutcome, Database, Ending, Format, Kept, KeyOrder, Lost, Record, flat,
 };
 use crate::formats::image::Span;
 
@@ -83,12 +85,15 @@ impl<'a> Recovery<'a> {
         Recovery { records, lost: Vec::new(), uncommitted: Vec::new(), order }
     }
 
-    /// Puts the records in the order that the file to write wants.
-    pub fn sort(&mut self, order: KeyOrder) {
+    /// Puts the records in the order that the file to write wants: of flat files, that of their escaped keys.
+    pub fn sort(&mut self, format: Format, order: KeyOrder) {
         self.order = order;
-        let ascending = |pair: &[Recovered<'_>]| order.compare(&pair[0].record.key, &pair[1].record.key).is_le();
-        if !self.records.windows(2).all(ascending) {
-            self.records.sort_by(|a, b| order.compare(&a.record.key, &b.record.key));
+        let compare = |a: &Recovered<'_>, b: &Recovered<'_>| match format {
+            Format::Flat => flat::writer::written_order(flat::Style::Escaped, &a.record.key, &b.record.key),
+            _ => order.compare(&a.record.key, &b.record.key),
+        };
+        if !self.records.par_windows(2).all(|pair| compare(&pair[0], &pair[1]).is_le()) {
+            self.records.par_sort_by(compare);
         }
     }
 

@@ -11,7 +11,7 @@ use super::watch::Watch;
 use crate::failure::Failure;
 use crate::formats::container::{Database, Depth};
 use crate::formats::record::role::Role;
-use crate::formats::record::{Context, Survey, cross_check, examine};
+use crate::formats::record::{Context, Lineage, Survey, cross_check, examine};
 use crate::input::Source;
 
 /// What to verify, and how much of it to keep.
@@ -64,8 +64,14 @@ fn records(reading: &Reading<'_, '_>, scope: Scope, findings: &mut Findings, wat
     let part = |part| {
         let mut survey = Survey::new(decoder.style());
         let mut found = Findings::keeping(scope.per_rule);
+        let mut lineage = Lineage::default();
         reading.walk(part, &mut |record| {
             examine(&mut survey, &record.key, &record.value, &context, record.span, &mut |finding| found.push(finding));
+            if !decoder.is_of_dump() {
+                let has = |key: &[u8]| reading.has(key);
+                lineage
+                    .push((&record.key, &record.value), &context, record.span, has, &mut |finding| found.push(finding));
+            }
             true
         });
         watch.step();

@@ -4,9 +4,10 @@ use std::fs::{File, Metadata};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::behind::write_behind;
 use super::safe_file::SafeFile;
 use crate::failure::Failure;
-use crate::formats::container::{self, Depth, Format, KeyOrder, WriteOptions, Written, flat};
+use crate::formats::container::{self, Depth, Format, KeyOrder, WriteError, WriteOptions, Written, flat};
 use crate::formats::finding::Severity;
 use crate::formats::image::Image;
 use crate::input::usual_order;
@@ -115,8 +116,9 @@ pub fn prepare<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     let mut tally = Tally::default();
     let counted = records.into_iter().inspect(|(key, value)| tally.add(key.as_ref(), value.as_ref()));
     let next = "nothing was written: try another format with --to";
-    let written = container::write(&mut safe.file(), format, counted, options)
-        .map_err(|error| Failure::file(target.path, error, next))?;
+    let written = write_behind(safe.file(), |out| container::write(out, format, counted, options));
+    let written = written.map_err(WriteError::Io).and_then(|written| written);
+    let written = written.map_err(|error| Failure::file(target.path, error, next))?;
     safe.check(|file| read_back(file, format, options.order, tally))?;
     Ok(Prepared { safe, written })
 }
@@ -129,15 +131,17 @@ fn read_back(file: &File, format: Format, order: KeyOrder, expected: Tally) -> R
     }
     let database = container::open(&image, format).map_err(|error| error.to_string())?;
     let mut wrong = None;
-    database.verify(Depth::Structure, &mut |finding| {
-        if finding.severity() > Severity::Note && wrong.is_none() {
-            wrong = Some(format!("{}: {}", finding.rule.code, finding.message));
-        }
-    });
+    let verify = || {
+        database.verify(Depth::Structure, &mut |finding| {
+            if finding.severity() > Severity::Note && wrong.is_none() {
+                wrong = Some(format!("{}: {}", finding.rule.code, finding.message));
+            }
+        });
+    };
+    let ((), found) = rayon::join(verify, || Tally::of(&*database.view(order, parts(image.len() as u64))));
     if let Some(wrong) = wrong {
         return Err(wrong);
     }
-    let found = Tally::of(&*database.view(order, parts(image.len() as u64)));
     if found == expected {
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! Writing: the only code that puts a user's file on the disk. What changes a database is a [`Plan`] first.
 
 pub mod apply;
+mod behind;
 pub mod database;
 pub mod document;
 pub mod in_place;

@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
+/// Files of this many bytes and more are read back while they are being synced.
+const LARGE: u64 = 16 << 20;
+
 /// Why a file was not written; the target is then untouched.
 #[derive(Debug, thiserror::Error)]
 pub enum SafeFileError {
@@ -100,7 +103,8 @@ impl SafeFile {
         self.file().set_permissions(mode).map_err(failed(&self.target, "setting its permissions"))
     }
 
-    /// Syncs the file, has it read back and judged by `verify`, gives it its name, and syncs the folder.
+    /// Syncs the file, has it read back and judged by `verify` (of a large file, meanwhile), gives it its name, and syncs
+    /// the folder.
     ///
     /// # Errors
     /// When a system call fails or `verify` answers with what is wrong; the target is then as it was. An error of the
@@ -110,13 +114,26 @@ impl SafeFile {
         self.appear()
     }
 
-    /// Syncs the file, and has it read back and judged by `verify`.
+    /// Syncs the file, and has it read back and judged by `verify`; of a large file, meanwhile.
     ///
     /// # Errors
     /// When the sync fails or `verify` answers with what is wrong.
     pub fn check(&self, verify: impl FnOnce(&File) -> Result<(), String>) -> Result<(), SafeFileError> {
-        self.file().sync_all().map_err(failed(&self.target, "syncing it to the disk"))?;
-        verify(self.file()).map_err(|why| SafeFileError::Verify { path: self.target.clone(), why })
+        let file = self.file();
+        let len = file.metadata().map_err(failed(&self.target, "looking at it"))?.len();
+        let (synced, verified) = if len < LARGE {
+            let synced = file.sync_all();
+            let verified = if synced.is_ok() { verify(file) } else { Ok(()) };
+            (synced, verified)
+        } else {
+            std::thread::scope(|scope| {
+                let syncing = scope.spawn(|| file.sync_all());
+                let verified = verify(file);
+                (syncing.join().unwrap_or_else(|_| Err(io::Error::other("the thread that syncs has died"))), verified)
+            })
+        };
+        synced.map_err(failed(&self.target, "syncing it to the disk"))?;
+        verified.map_err(|why| SafeFileError::Verify { path: self.target.clone(), why })
     }
 
     /// Gives the checked file its name, and syncs the folder.

@@ -68,18 +68,18 @@ impl Page {
         let flags = listed(Flag::ALL.map(|flag| (flag.as_str(), survey.flag(flag))).to_vec());
         self.say("flagged", if flags.is_empty() { "none" } else { &flags });
         self.say("encoding", &listed(Family::ALL.map(|family| (family.as_str(), survey.family(family))).to_vec()));
-        self.counts("servers", &survey.servers);
-        self.counts("partitions", &survey.partitions);
+        self.counts("servers", &[&survey.servers]);
+        self.counts("partitions", &[&survey.partitions, &survey.remote_partitions]);
         if let Some((first, last)) = survey.mtimes {
             self.say("written", &format!("{} to {}", text::time(first), text::time(last)));
         }
     }
 
-    fn counts(&mut self, name: &str, all: &Counts) {
-        let sorted = all.sorted();
+    fn counts(&mut self, name: &str, all: &[&Counts]) {
+        let sorted: Vec<_> = all.iter().flat_map(|counts| counts.sorted()).collect();
         let shown: Vec<String> =
             sorted.iter().take(SHOWN).map(|(word, n)| format!("{} {n}", shown_word(word))).collect();
-        let more = match (sorted.len().saturating_sub(SHOWN), all.others()) {
+        let more = match (sorted.len().saturating_sub(SHOWN), all.iter().map(|counts| counts.others()).sum()) {
             (0, 0) => String::new(),
             (more, 0) => format!(", and {more} more"),
             (more, _) => format!(", and more than {more} more"),
@@ -178,7 +178,9 @@ pub fn object(object: Object, source: &Source, inspection: &Inspection<'_>) -> J
 
 fn with_survey(object: Object, survey: &Survey) -> Object {
     let some = |all: Vec<(&'static str, u64)>| counts(all.into_iter().filter(|&(_, n)| n > 0));
-    let words = |all: &Counts| counts(all.sorted().into_iter().map(|(word, n)| (super::json::text(word).0, n)));
+    let words = |all: &[&Counts]| {
+        counts(all.iter().flat_map(|counts| counts.sorted()).map(|(word, n)| (super::json::text(word).0, n)))
+    };
     let mtimes = survey.mtimes.map(|(first, last)| json!({"first": time(first), "last": time(last)}));
     object
         .with("records", survey.records())
@@ -187,7 +189,7 @@ fn with_survey(object: Object, survey: &Survey) -> Object {
         .with("types", some(Kind::ALL.map(|kind| (kind.as_str(), survey.kind(kind))).to_vec()))
         .with("flags", some(Flag::ALL.map(|flag| (flag.as_str(), survey.flag(flag))).to_vec()))
         .with("encodings", some(Family::ALL.map(|family| (family.as_str(), survey.family(family))).to_vec()))
-        .with("servers", words(&survey.servers))
-        .with("partitions", words(&survey.partitions))
+        .with("servers", words(&[&survey.servers]))
+        .with("partitions", words(&[&survey.partitions, &survey.remote_partitions]))
         .with("mtimes", mtimes)
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod cyrus;
+pub mod random;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -9,9 +9,11 @@
 //! | `tiles` | the whole file as labelled tiles |
 //! | `verify` | every rule of the room's `FORMAT.md` |
 //! | `writer` | sorted entries in, file out in one sequential pass |
+//! | `append` | a transaction as the steps of writing that Cyrus takes |
 //!
 //! Rooms never import each other.
 
+pub mod append;
 pub mod detect;
 pub mod flat;
 pub mod order;
@@ -23,6 +25,7 @@ mod write;
 use std::borrow::Cow;
 use std::fmt;
 
+pub use append::{AppendError, Appended, Operation, Step, append};
 pub use detect::{Detection, detect, detect_named};
 pub use order::{KeyOrder, OrderTally};
 pub use write::{WriteError, WriteOptions, Written, write};

@@ -38,6 +38,8 @@ pub struct Counts {
     /// Where the string counted last stands; it is often the next one too.
     last: usize,
     others: u64,
+    /// Room to put a place together in.
+    place: Vec<u8>,
 }
 
 impl Counts {
@@ -47,6 +49,21 @@ impl Counts {
         match self.strings.get_mut(self.last) {
             Some((last, count)) if **last == *string => *count += 1,
             _ => self.add_count(string, 1),
+        }
+    }
+
+    /// Counts one more of a server's partition, as `server!partition`.
+    #[inline]
+    pub fn add_place(&mut self, server: &[u8], partition: &[u8]) {
+        match self.strings.get_mut(self.last) {
+            Some((last, count)) if is_place(last, server, partition) => *count += 1,
+            _ => {
+                let mut place = std::mem::take(&mut self.place);
+                place.clear();
+                [server, b"!", partition].iter().for_each(|part| place.extend_from_slice(part));
+                self.add_count(&place, 1);
+                self.place = place;
+            }
         }
     }
 
@@ -95,4 +112,10 @@ impl Counts {
     pub fn others(&self) -> u64 {
         self.others
     }
+}
+
+/// Whether `place` is `server!partition`.
+#[inline]
+fn is_place(place: &[u8], server: &[u8], partition: &[u8]) -> bool {
+    place.strip_prefix(server).and_then(|rest| rest.strip_prefix(b"!")) == Some(partition)
 }

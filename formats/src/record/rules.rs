@@ -97,4 +97,8 @@ crate::rules! {
     JMAP_ORPHAN = "REC-46", "jmap-record-orphan", Note, "nothing to do: the next change of a mailbox of that user rewrites it";
     /// All fields are known.
     FIELD_UNKNOWN = "REC-47", "field-unknown", Note, "nothing to do if a newer Cyrus wrote it; otherwise look at the record";
+    /// A user's mailboxes have an INBOX above them.
+    INBOX_MISSING = "REC-48", "inbox-missing", Warning, "look for the INBOX's record in another copy: without it the user can't log in to the others";
+    /// Mailboxes have the ones above them.
+    PARENT_MISSING = "REC-49", "parent-missing", Note, "nothing to do if it never was: Cyrus up to 3.0 lets mailboxes be made so";
 }

@@ -45,6 +45,8 @@ pub struct Survey {
     pub servers: Counts,
     /// Entries for each partition of this host.
     pub partitions: Counts,
+    /// Entries for each partition of another server, as `server!partition`.
+    pub remote_partitions: Counts,
     keys: [u64; KeyFamily::ALL.len()],
     families: [u64; Family::ALL.len()],
     kinds: [u64; Kind::ALL.len()],
@@ -84,6 +86,7 @@ impl Survey {
             mtimes: None,
             servers: Counts::default(),
             partitions: Counts::default(),
+            remote_partitions: Counts::default(),
             keys: [0; KeyFamily::ALL.len()],
             families: [0; Family::ALL.len()],
             kinds: [0; Kind::ALL.len()],
@@ -135,6 +138,7 @@ impl Survey {
                 self.remote += 1;
                 self.remote_without_uniqueid += 1;
                 self.servers.add(server);
+                self.remote_partitions.add_place(server, said.partition);
             }
             None => {
                 self.local += 1;
@@ -223,7 +227,10 @@ impl Survey {
         match (&entry.server, &entry.partition) {
             (Some(server), partition) => {
                 self.servers.add(server);
-                self.server_alone += u64::from(partition.is_none());
+                match partition {
+                    Some(partition) => self.remote_partitions.add_place(server, partition),
+                    None => self.server_alone += 1,
+                }
             }
             (None, Some(partition)) => {
                 self.partitions.add(partition);
@@ -307,6 +314,7 @@ impl Survey {
         };
         self.servers.merge(other.servers);
         self.partitions.merge(other.partitions);
+        self.remote_partitions.merge(other.remote_partitions);
         add(&mut self.keys, &other.keys);
         add(&mut self.families, &other.families);
         add(&mut self.kinds, &other.kinds);

@@ -1,5 +1,6 @@
 //! The flat room: a text file of sorted lines, `key TAB value LF`; see `FORMAT.md` beside this file.
 
+mod append;
 mod carve;
 pub mod layout;
 pub mod rules;
@@ -11,6 +12,7 @@ pub mod writer;
 
 use memchr::memchr;
 
+pub use append::append;
 pub use layout::Style;
 
 use super::{Carved, CyrusOutcome, Database, Depth, Format, KeyOrder, OrderTally, Record, Transaction, View};

@@ -147,7 +147,7 @@ pub fn listsize(cursor: Cursor<'_>, header: &Header, inorder_count: u64, sink: &
 
 /// Replays the log up to the last COMMIT and judges each change by what was live then.
 fn replay_committed<'a>(cursor: Cursor<'a>, physical: &Physical, order: KeyOrder, sink: &mut Sink<'_>) -> Live<'a> {
-    let (mut live, log_at) = Live::at_checkpoint(cursor, order, |_| true);
+    let (mut live, log_at) = Live::at_checkpoint(cursor, order);
     for item in Scan::from(cursor, log_at) {
         let span = item.span();
         let committed = span.end <= physical.committed_end;

@@ -2,25 +2,23 @@
 
 use rayon::prelude::*;
 
-use super::bits::OffsetSet;
 use super::layout::{DUMMY_OFFSET, FIRST_RECORD, Header, Node, NodeKind, is_record_offset};
 use super::links::{Links, Standing};
 use super::replay::{Deleted, Live};
 use super::scan::{Item, Scan};
+use super::survey::Survey;
 use super::view::{List, record_at};
 use crate::container::{Carved, Confidence, Kept, KeyOrder, Lost};
-use crate::image::{Cursor, Span};
+use crate::image::Cursor;
 
 /// The DUMMY node's offset, which stands for the head of the list.
 const HEAD: u32 = DUMMY_OFFSET as u32;
 
 /// Carves a file: the newest committed version of each key, by what its log and its pointers say together.
-pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
-    let (mut carver, checkpoint) = rayon::join(
-        || Carver::read(cursor, order),
-        || Live::at_checkpoint(cursor, order, |node| node.is_credible(cursor)),
-    );
-    let live = carver.replay(checkpoint);
+pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Carved<'a> {
+    let inorder = survey.records.get(..survey.inorder_count).unwrap_or_default().to_vec();
+    let (log_at, mut carver) = (survey.log_at, Carver::new(cursor, order, survey));
+    let live = carver.replay(Live::of_inorder(cursor, order, inorder), log_at.unwrap_or(cursor.len()));
     let sorted = live.sorted();
     drop(live);
     let kept = carver.judge(&sorted);
@@ -45,46 +43,18 @@ struct Carver<'a> {
 }
 
 impl<'a> Carver<'a> {
-    /// Reads the file in order, then follows its pointers.
-    fn read(cursor: Cursor<'a>, order: KeyOrder) -> Self {
-        let starts = OffsetSet::new(cursor);
-        let mut committed_end = 0;
-        let mut log_at = declared_logstart(cursor);
-        let mut lost: Vec<Lost<'a>> = Vec::new();
-        let mut uncommitted = Vec::new();
-        let mut last_key: Option<&'a [u8]> = None;
-        for item in Scan::new(cursor) {
-            let span = item.span();
-            if is_logged(&item) {
-                log_at = log_at.min(span.start);
-            }
-            match item {
-                Item::Record(node) if !node.is_credible(cursor) => lose(&mut lost, span, last_key),
-                Item::Record(node) => {
-                    starts.insert(node.offset);
-                    last_key = Some(node.key);
-                    if let Some(lost) = lost.last_mut().filter(|lost| lost.after.is_none()) {
-                        lost.after = last_key.map(Into::into);
-                    }
-                    if node.kind == NodeKind::Add {
-                        uncommitted.extend(u32::try_from(node.offset));
-                    }
-                }
-                Item::Commit(_) => {
-                    committed_end = span.end;
-                    uncommitted.clear();
-                }
-                _ if item.is_damage() && span.start >= FIRST_RECORD => lose(&mut lost, span, last_key),
-                _ => {}
-            }
-        }
-        let links = Links::follow(cursor, order, &starts, &lost);
+    /// Follows the pointers of what the survey found.
+    fn new(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Self {
+        let links = Links::follow(cursor, order, &survey.records, &survey.lost);
         let head = List::new(cursor).head();
+        let log_at = survey.log_at.unwrap_or(u64::MAX).min(declared_logstart(cursor));
+        let (lost, uncommitted) = (survey.lost.clone(), survey.uncommitted.clone());
+        let committed_end = survey.committed_end;
         Carver { cursor, head, links, committed_end, log_at, lost, uncommitted, disputed: Vec::new() }
     }
 
     /// The live records that the committed part of the log leaves, from those at the checkpoint on.
-    fn replay(&mut self, (mut live, log_at): (Live<'a>, u64)) -> Live<'a> {
+    fn replay(&mut self, mut live: Live<'a>, log_at: u64) -> Live<'a> {
         let mut deletion: Option<(u64, u32)> = None;
         for item in Scan::from(self.cursor, log_at) {
             let span = item.span();
@@ -215,23 +185,6 @@ impl<'a> Carver<'a> {
     fn loses(&self, offset: u64) -> bool {
         let after = self.lost.partition_point(|lost| lost.span.end <= offset);
         self.lost.get(after).is_some_and(|lost| lost.span.contains(offset))
-    }
-}
-
-/// Whether an item is one of the log's.
-fn is_logged(item: &Item<'_>) -> bool {
-    match item {
-        Item::Record(node) => node.kind == NodeKind::Add,
-        Item::Delete { .. } | Item::Commit(_) => true,
-        _ => false,
-    }
-}
-
-/// Adds a lost range behind the others, to the last one if it follows that directly.
-fn lose<'a>(lost: &mut Vec<Lost<'a>>, span: Span, before: Option<&'a [u8]>) {
-    match lost.last_mut() {
-        Some(last) if last.span.end == span.start => last.span.end = span.end,
-        _ => lost.push(Lost { span, before: before.map(Into::into), after: None }),
     }
 }
 

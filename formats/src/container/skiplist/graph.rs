@@ -8,6 +8,7 @@ use super::layout::{Node, NodeKind, is_record_offset};
 use super::replay::Live;
 use super::rules;
 use super::scan::{Item, Scan};
+use super::survey::Survey;
 use super::view::{List, push_explicable};
 use crate::container::{KeyOrder, OrderTally};
 use crate::finding::{Finding, Rule, Sink};
@@ -17,7 +18,7 @@ use crate::image::{Cursor, Span};
 /// that order.
 pub fn key_order(cursor: Cursor<'_>, list: List<'_>, sink: &mut Sink<'_>) -> KeyOrder {
     let mut all = OrderTally::default();
-    let mut explicable = list.tally();
+    let mut explicable = list.tally().unwrap_or_else(|| Survey::new(cursor).tally);
     each_linked_pair(cursor, list, &mut |a, b| all.push((a.key, a.offset), (b.key, b.offset)));
     each_inorder_pair(cursor, &mut |a, b| {
         all.push((a.key, a.offset), (b.key, b.offset));

@@ -6,7 +6,6 @@ use rayon::prelude::*;
 
 use super::bits::OffsetSet;
 use super::layout::{Node, NodeKind};
-use super::scan::{Item, Scan};
 use super::view::List;
 use crate::container::{KeyOrder, Lost};
 use crate::image::Cursor;
@@ -15,6 +14,9 @@ use crate::image::Cursor;
 const UPPER_LEVEL: usize = 6;
 /// How many records that are not live a way from one live record to the next may lead over.
 const MOST_DETOUR: usize = 64;
+
+/// How many records, at least, are asked where their pointers lead, to know whether offsets can be trusted.
+const ASKED: usize = 1 << 17;
 
 /// What the list says of a record, the least first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -31,7 +33,6 @@ pub enum Standing {
 
 /// Records that some way of pointers from the head of the list leads to, over records whose keys ascend.
 pub struct Links<'a> {
-    cursor: Cursor<'a>,
     order: KeyOrder,
     list: List<'a>,
     linked: OffsetSet,
@@ -40,10 +41,14 @@ pub struct Links<'a> {
 }
 
 impl<'a> Links<'a> {
-    /// Follows the pointers of a file whose records start at `starts` and whose ranges `lost` can't be read.
-    pub fn follow(cursor: Cursor<'a>, order: KeyOrder, starts: &OffsetSet, lost: &[Lost<'a>]) -> Self {
+    /// Follows the pointers of a file whose records stand at `records` and whose ranges `lost` can't be read.
+    pub fn follow(cursor: Cursor<'a>, order: KeyOrder, records: &[u32], lost: &[Lost<'a>]) -> Self {
+        let starts = &OffsetSet::new(cursor);
+        records.par_iter().for_each(|&offset| {
+            starts.insert(u64::from(offset));
+        });
         let (list, linked) = (List::new(cursor), OffsetSet::new(cursor));
-        let mut links = Links { cursor, order, list, linked, displaced_from: u64::MAX };
+        let mut links = Links { order, list, linked, displaced_from: u64::MAX };
         if let Some(head) = list.head() {
             // First the upper levels, then, side by side, what lies between their records.
             let mut nodes = vec![head];
@@ -51,7 +56,7 @@ impl<'a> Links<'a> {
             nodes.par_iter().for_each(|node| links.spread(node, 0, starts, &mut drop));
         }
         if let Some(first) = lost.first()
-            && links.most_miss(starts, first.span.start)
+            && links.most_miss(records, starts, first.span.start)
         {
             links.displaced_from = first.span.start;
         }
@@ -126,18 +131,23 @@ impl<'a> Links<'a> {
         (ascends && node.level() > level).then_some(node)
     }
 
-    /// Whether so many pointers to what lies behind `first` miss that it can't all be damage of their own.
-    fn most_miss(&self, starts: &OffsetSet, first: u64) -> bool {
-        let (mut hits, mut misses) = (0_u64, 0_u64);
-        for item in Scan::new(self.cursor) {
-            let (Item::Record(node) | Item::Dummy(node)) = item else { continue };
-            for (level, pointer) in node.pointers().enumerate().filter(|&(_, pointer)| u64::from(pointer) > first) {
+    /// Whether so many pointers to what lies behind `first` miss that it can't all be damage of their own. Of many records
+    /// some are asked.
+    fn most_miss(&self, records: &[u32], starts: &OffsetSet, first: u64) -> bool {
+        let step = (records.len() / ASKED) | 1;
+        let nodes = records.par_iter().step_by(step).filter_map(|&offset| self.list.follow(offset));
+        let count = |node: Node<'a>| {
+            let behind = node.pointers().enumerate().filter(|&(_, pointer)| u64::from(pointer) > first);
+            behind.fold((0_u64, 0_u64), |(hits, misses), (level, pointer)| {
                 match self.fitting(&node, level, pointer, starts) {
-                    Some(_) => hits += 1,
-                    None => misses += 1,
+                    Some(_) => (hits + 1, misses),
+                    None => (hits, misses + 1),
                 }
-            }
-        }
+            })
+        };
+        let both = |a: (u64, u64), b: (u64, u64)| (a.0 + b.0, a.1 + b.1);
+        let head = self.list.head().map(count).unwrap_or_default();
+        let (hits, misses) = both(head, nodes.map(count).reduce(Default::default, both));
         misses > hits / 2
     }
 }

@@ -18,7 +18,7 @@ pub struct Log<'a> {
 impl<'a> Log<'a> {
     /// The log of a file, from the state at its last checkpoint on.
     pub fn new(cursor: Cursor<'a>, order: KeyOrder) -> Self {
-        let (live, log_at) = Live::at_checkpoint(cursor, order, |_| true);
+        let (live, log_at) = Live::at_checkpoint(cursor, order);
         Log { cursor, live, scan: Scan::from(cursor, log_at), number: 0 }
     }
 

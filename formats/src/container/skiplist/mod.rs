@@ -1,6 +1,7 @@
 //! The skiplist room: Cyrus 2.1 to today, default for mailboxes.db from 2.2 to 2.4.
 #![doc = include_str!("FORMAT.md")]
 
+mod append;
 mod bits;
 mod careful;
 mod carve;
@@ -18,13 +19,19 @@ pub mod rules;
 #[path = "../../../tests/common/skiplist_sample.rs"]
 mod sample;
 mod scan;
+mod survey;
 mod tiles;
 mod verify;
 mod view;
 mod writer;
 
+pub use append::append;
 pub use scan::{Item, Scan};
 pub use writer::{Options, WriteError, Writer, Written, write};
+
+use std::sync::OnceLock;
+
+use survey::Survey;
 
 use crate::container::{
     Carved, CyrusOutcome, Database, Depth, Format, KeyOrder, OrderTally, Record, Transaction, View,
@@ -36,12 +43,18 @@ use crate::tile::{Field, Tile, Value};
 /// A file read as a skiplist.
 pub struct Db<'a> {
     cursor: Cursor<'a>,
+    /// Made when first asked for.
+    survey: OnceLock<Survey<'a>>,
 }
 
 impl<'a> Db<'a> {
     /// Opens a file's bytes, whatever they are.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Db { cursor: Cursor::new(bytes) }
+        Db { cursor: Cursor::new(bytes), survey: OnceLock::new() }
+    }
+
+    fn survey(&self) -> &Survey<'a> {
+        self.survey.get_or_init(|| Survey::new(self.cursor))
     }
 }
 
@@ -61,7 +74,7 @@ impl<'a> Database<'a> for Db<'a> {
     }
 
     fn order(&self) -> OrderTally {
-        view::List::new(self.cursor).tally()
+        view::List::new(self.cursor).tally().unwrap_or_else(|| self.survey().tally)
     }
 
     fn transactions(&self) -> Option<u64> {
@@ -81,7 +94,7 @@ impl<'a> Database<'a> for Db<'a> {
     }
 
     fn carve(&self, order: KeyOrder) -> Carved<'a> {
-        carve::carve(self.cursor, order)
+        carve::carve(self.cursor, order, self.survey())
     }
 
     fn log<'s>(&'s self, order: KeyOrder) -> Box<dyn Iterator<Item = Transaction<'a>> + 's> {

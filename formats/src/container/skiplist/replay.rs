@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
+use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::bits::OffsetSet;
@@ -37,22 +38,14 @@ pub struct Live<'a> {
 }
 
 impl<'a> Live<'a> {
-    /// The state at the last checkpoint, of the INORDER records that `wanted` takes, and the offset where the log begins:
+    /// The state at the last checkpoint, and the offset where the log begins:
     /// the first ADD, DELETE or COMMIT.
-    pub fn at_checkpoint(cursor: Cursor<'a>, order: KeyOrder, wanted: impl Fn(&Node<'a>) -> bool) -> (Self, u64) {
-        let mut live = Live {
-            cursor,
-            order,
-            inorder: Vec::new(),
-            live: OffsetSet::new(cursor),
-            added: HashTable::new(),
-            seed: RandomState::new().hash_one(cursor.len()),
-        };
+    pub fn at_checkpoint(cursor: Cursor<'a>, order: KeyOrder) -> (Self, u64) {
+        let mut inorder = Vec::new();
         let mut log_at = cursor.len();
         for item in Scan::new(cursor) {
             match item {
-                Item::Record(node) if node.kind == NodeKind::Inorder && !wanted(&node) => {}
-                Item::Record(node) if node.kind == NodeKind::Inorder => live.push_inorder(node),
+                Item::Record(node) if node.kind == NodeKind::Inorder => inorder.extend(u32::try_from(node.offset)),
                 Item::Record(_) | Item::Delete { .. } | Item::Commit(_) => {
                     log_at = item.span().start;
                     break;
@@ -60,15 +53,19 @@ impl<'a> Live<'a> {
                 _ => {}
             }
         }
-        live.settle();
-        (live, log_at)
+        (Live::of_inorder(cursor, order, inorder), log_at)
     }
 
-    fn push_inorder(&mut self, node: Node<'a>) {
-        if let Ok(offset) = u32::try_from(node.offset) {
-            self.live.insert(node.offset);
-            self.inorder.push(offset);
-        }
+    /// The state of INORDER records alone, given by their offsets in file order.
+    pub fn of_inorder(cursor: Cursor<'a>, order: KeyOrder, inorder: Vec<u32>) -> Self {
+        let live = OffsetSet::new(cursor);
+        inorder.par_iter().for_each(|&offset| {
+            live.insert(u64::from(offset));
+        });
+        let seed = RandomState::new().hash_one(cursor.len());
+        let mut live = Live { cursor, order, inorder, live, added: HashTable::new(), seed };
+        live.settle();
+        live
     }
 
     /// Puts INORDER records that damage left out of order into order; of two of one key the one that stands in place is
@@ -76,7 +73,8 @@ impl<'a> Live<'a> {
     fn settle(&mut self) {
         let Live { cursor, order, inorder, live, .. } = self;
         let compare = |a: &u32, b: &u32| order.compare(key_at(*cursor, *a), key_at(*cursor, *b));
-        if inorder.is_sorted_by(|a, b| compare(a, b) == Ordering::Less) {
+        let ascends = |pair: &[u32]| matches!(pair, [a, b] if compare(a, b) == Ordering::Less);
+        if inorder.par_windows(2).all(ascends) {
             return;
         }
         let out_of_place = OffsetSet::new(*cursor);

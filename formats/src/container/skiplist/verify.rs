@@ -62,7 +62,7 @@ mod tests {
         let mut sample = Sample::packed();
         let b = sample.find(1, "b");
         sample.set(b + 8, u32::from(b'x') << 24);
-        let tally: OrderTally = List::new(Cursor::new(&sample.bytes)).tally();
+        let tally: OrderTally = List::new(Cursor::new(&sample.bytes)).tally().expect("a whole list");
         assert!(KeyOrder::ALL.iter().all(|&order| tally.fits(order)));
         assert!(!weighty(|sink| verify(Cursor::new(&sample.bytes), Depth::Full, sink)).is_empty());
     }

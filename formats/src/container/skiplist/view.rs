@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use rayon::prelude::*;
 
 use super::layout::{Broken, Header, MAX_LEVEL, MIN_RECORD_LEN, Node, NodeKind};
-use super::scan::{Item, Scan};
 use crate::container::{KeyOrder, OrderTally, Record, View};
 use crate::image::{Cursor, Span};
 
@@ -47,6 +46,11 @@ impl<'a> List<'a> {
     #[inline]
     pub fn read(&self, offset: u32) -> Result<Node<'a>, Broken> {
         Node::read(self.cursor, u64::from(offset))
+    }
+
+    /// Whether a node's key and value can be believed (see [`Node::is_credible`]).
+    pub fn credits(&self, node: &Node<'a>) -> bool {
+        node.is_credible(self.cursor)
     }
 
     /// The most steps that any walk of one level can take before it must have gone in a circle.
@@ -128,19 +132,15 @@ impl<'a> List<'a> {
         ranges
     }
 
-    /// Which comparators fit the neighbours of level 0; where the list is broken, those of every record that can be read
-    /// and the one it leads to.
+    /// Which comparators fit the neighbours of level 0; `None` if the list breaks off.
     ///
     /// Neighbours that no comparator explains are damage; they are left out, so that the rest still tells the order.
-    pub fn tally(&self) -> OrderTally {
+    pub fn tally(&self) -> Option<OrderTally> {
         let ranges = self.ranges(rayon::current_num_threads() * 4);
-        let tallies: Option<Vec<OrderTally>> = ranges.par_iter().map(|&range| self.tally_of(range)).collect();
+        let tallies: Vec<OrderTally> = ranges.par_iter().map(|&range| self.tally_of(range)).collect::<Option<_>>()?;
         let mut all = OrderTally::default();
-        match tallies {
-            Some(tallies) => tallies.iter().for_each(|tally| all.append(tally)),
-            None => self.tally_in_file_order(&mut all),
-        }
-        all
+        tallies.iter().for_each(|tally| all.append(tally));
+        Some(all)
     }
 
     /// The tally of one part and of the step from it into the next; `None` if the list breaks off in it.
@@ -158,16 +158,6 @@ impl<'a> List<'a> {
             take(node);
         }
         whole.then_some(tally)
-    }
-
-    fn tally_in_file_order(&self, tally: &mut OrderTally) {
-        for item in Scan::new(self.cursor) {
-            if let Item::Record(node) = item
-                && let Some(next) = node.pointer(0).and_then(|pointer| self.follow(pointer))
-            {
-                push_explicable(tally, node, next);
-            }
-        }
     }
 }
 

@@ -24,15 +24,13 @@ const HOLE: u64 = u64::MAX;
 pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
     let mut survey = Survey::new(cursor);
     let file = survey.file(cursor);
-    let list = list(file, &mut survey, order);
-    let mut doubtful = HashMap::new();
-    let live = replay(cursor, &survey, order, &mut |delete, deletion| {
-        let believed = deletion.certain && !survey.displaced;
-        if !believed {
-            doubtful.insert(delete.word(cursor), delete.offset);
-        }
-        believed
-    });
+    let replayed = |displaced| replay_judged(cursor, &survey, order, displaced);
+    let ((list, moved), mut replay) = rayon::join(|| list(file, &survey, order), || replayed(survey.displaced));
+    if moved && !survey.displaced && replay.deletes {
+        replay = replayed(true);
+    }
+    survey.displaced |= moved;
+    let Replay { live, doubtful, .. } = replay;
     let last_doubtful = doubtful.values().copied().max().unwrap_or_default();
     let count = survey.header.map(|header| header.num_records);
     let whole = !survey.displaced && !list.contains(&HOLE) && count == Some(list.len() as u64);
@@ -52,12 +50,35 @@ pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
     Carved { kept, lost: lost(file, &survey), uncommitted: uncommitted(file, &survey) }
 }
 
-/// What pointers lead to, in key order, with marks where they fail.
-fn list(file: File<'_>, survey: &mut Survey, order: KeyOrder) -> Vec<u64> {
+/// What the log leaves.
+struct Replay<'a> {
+    live: Live<'a>,
+    /// What DELETEs named whose record could not be told, and where the last of those stands.
+    doubtful: HashMap<u64, u64>,
+    /// Whether there were DELETEs at all.
+    deletes: bool,
+}
+
+/// Replays the log; where things were `displaced`, no DELETE is believed.
+fn replay_judged<'a>(cursor: Cursor<'a>, survey: &Survey, order: KeyOrder, displaced: bool) -> Replay<'a> {
+    let (mut doubtful, mut deletes) = (HashMap::new(), false);
+    let live = replay(cursor, survey, order, &mut |delete, deletion| {
+        deletes = true;
+        let believed = deletion.certain && !displaced;
+        if !believed {
+            doubtful.insert(delete.word(cursor), delete.offset);
+        }
+        believed
+    });
+    Replay { live, doubtful, deletes }
+}
+
+/// What pointers lead to, in key order, with marks where they fail; and whether something has moved.
+fn list(file: File<'_>, survey: &Survey, order: KeyOrder) -> (Vec<u64>, bool) {
     let mut list = Vec::new();
     if dummy(file.cursor).is_none() {
         list.push(HOLE);
-        return list;
+        return (list, false);
     }
     let visited = Bits::new(file.cursor.len());
     let mut moved = false;
@@ -72,8 +93,7 @@ fn list(file: File<'_>, survey: &mut Survey, order: KeyOrder) -> Vec<u64> {
         // Proven pointers are wrong only where a transaction is under way, or what they lead to has moved.
         Step::Upper(_) => moved |= !unclean,
     });
-    survey.displaced |= moved;
-    list
+    (list, moved)
 }
 
 /// Brings the two witnesses together.
@@ -103,9 +123,14 @@ impl<'a> Merge<'_, 'a> {
                 continue;
             }
             let Some(head) = Head::decode(self.file.cursor, listed) else { continue };
+            if log.next_if_eq(&listed).is_some() {
+                self.both(listed, listed);
+                (hole, self.front) = (false, listed);
+                continue;
+            }
             let key = head.key(self.file.cursor);
             while let Some(&logged) = log.peek() {
-                let order = self.order.compare(self.key(logged), key);
+                let order = if logged == listed { Ordering::Equal } else { self.order.compare(self.key(logged), key) };
                 if order == Ordering::Greater {
                     break;
                 }

@@ -1,5 +1,6 @@
 //! twoskip: header, DUMMY, records in the order of time, COMMITs between them. See `FORMAT.md` beside this file.
 
+mod append;
 mod bits;
 mod carve;
 mod cyrus;
@@ -16,6 +17,7 @@ mod verify;
 mod view;
 pub mod writer;
 
+pub use append::append;
 use layout::{DUMMY_OFFSET, Header, Type};
 use scan::Heads;
 use view::{File, List};

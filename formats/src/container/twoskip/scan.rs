@@ -3,6 +3,8 @@
 //! Every item is proven by its own bytes alone: a head by crc_head, or (crc_head being wrong) by the key and value that
 //! crc_tail proves. No pointer is followed.
 
+use rayon::prelude::*;
+
 use super::layout::{ALIGN, BLANK, DUMMY_OFFSET, Head, MARK_LEN, Type};
 use crate::image::{Cursor, Span};
 
@@ -193,6 +195,68 @@ impl Iterator for Scan<'_> {
     }
 }
 
+/// Bytes of a file that are scanned in one go beside others.
+const PIECE_LEN: u64 = 2 << 20;
+
+/// The items of one piece of a file: those that start in it.
+pub struct Piece<'s, 'a> {
+    /// An item that the scan has given already.
+    first: Option<Item>,
+    scan: &'s mut Scan<'a>,
+    until: u64,
+}
+
+impl Iterator for Piece<'_, '_> {
+    type Item = Item;
+
+    #[inline]
+    fn next(&mut self) -> Option<Item> {
+        if self.first.is_some() {
+            return self.first.take();
+        }
+        if self.scan.at < self.until { self.scan.next() } else { None }
+    }
+}
+
+/// Scans everything from `start` on in pieces side by side: what `read` makes of each, in file order. Together they are
+/// the items of one [`Scan`]. `read` must take all items of its piece; what it makes of some pieces is thrown away.
+///
+/// Where a piece's first item starts is guessed: at its first proven record. Where the piece in front of it ends
+/// elsewhere, it is scanned again.
+pub fn in_pieces<T: Send>(cursor: Cursor<'_>, start: u64, read: impl Fn(Piece<'_, '_>) -> T + Sync) -> Vec<T> {
+    if cursor.len() <= PIECE_LEN {
+        return vec![read(Piece { first: None, scan: &mut Scan::new(cursor, start), until: u64::MAX })];
+    }
+    let edges: Vec<u64> = (start / PIECE_LEN..cursor.len().div_ceil(PIECE_LEN)).map(|i| i * PIECE_LEN).collect();
+    let until = |edge: u64| edge.saturating_add(PIECE_LEN);
+    let guess = |&edge: &u64| {
+        let mut scan = Scan::new(cursor, edge.max(start));
+        let mut first = None;
+        if edge > start {
+            let piece = Piece { first: None, scan: &mut scan, until: until(edge) };
+            first = piece.into_iter().find(|item| matches!(item.what, What::Record(_)));
+            first?;
+        }
+        let from = first.map_or(start, |item| item.span.start);
+        let made = read(Piece { first, scan: &mut scan, until: until(edge) });
+        Some((from, scan.at, made))
+    };
+    let guesses: Vec<_> = edges.par_iter().map(guess).collect();
+    let mut scan = Scan::new(cursor, start);
+    let mut pieces = Vec::with_capacity(edges.len());
+    for (edge, guess) in edges.into_iter().zip(guesses) {
+        match guess {
+            _ if scan.at >= until(edge) => {}
+            Some((from, end, made)) if from == scan.at => {
+                scan.at = end;
+                pieces.push(made);
+            }
+            _ => pieces.push(read(Piece { first: None, scan: &mut scan, until: until(edge) })),
+        }
+    }
+    pieces
+}
+
 /// Whether the file ends inside a record that begins at `at`: `Some` of its head if that is whole and right.
 fn torn(cursor: Cursor<'_>, at: u64) -> Option<Option<Head>> {
     let rest = cursor.rest(at);
@@ -282,6 +346,29 @@ mod tests {
         assert_eq!(items[0].what, What::Gap);
         assert_eq!(items[1].span, Span::at(32, 40));
         assert!(matches!(items[1].what, What::Record(_)));
+    }
+
+    /// Damage of many kinds in front of, on and behind every edge of a piece.
+    #[test]
+    fn pieces_together_are_the_whole_scan() {
+        let records = (0..80_000).map(|i| (format!("key {i:08}"), "v".repeat(i % 199)));
+        let out = std::io::Cursor::new(Vec::new());
+        let whole = super::super::writer::write(out, records, Default::default()).unwrap().into_inner();
+        let edges: Vec<usize> = (1..whole.len() / PIECE_LEN as usize).map(|i| i * PIECE_LEN as usize).collect();
+        assert!(edges.len() > 2);
+        let fills: [&[u8]; 3] = [&[0; 6000], &[0xA5; 6000], &[b'+', 1, 0, 1, 0, 0x40, 0, 0]];
+        for fill in fills {
+            for distance in [-6000, -2400, -400, -104, -8, 0, 8, 40, 104, 400] {
+                let mut bytes = whole.clone();
+                for edge in &edges {
+                    let at = edge.saturating_add_signed(distance);
+                    bytes[at..at + fill.len()].copy_from_slice(fill);
+                }
+                let cursor = Cursor::new(&bytes);
+                let pieces = in_pieces(cursor, DUMMY_OFFSET, |piece| piece.collect::<Vec<_>>()).concat();
+                assert!(pieces.into_iter().eq(Scan::new(cursor, DUMMY_OFFSET)), "{distance} with {:?}", fill.get(..8));
+            }
+        }
     }
 
     /// Tens of thousands of proven heads, each of which claims all that follows: summing every tail would take hours.

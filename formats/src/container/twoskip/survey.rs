@@ -3,7 +3,7 @@
 
 use super::bits::Bits;
 use super::layout::{ALIGN, DUMMY_OFFSET, FIRST_OFFSET, Head, Header, MARK_LEN, Type, VERSION};
-use super::scan::{Item, Scan, What};
+use super::scan::{Item, Piece, What, in_pieces};
 use super::view::File;
 use crate::image::{Cursor, Span};
 
@@ -92,25 +92,36 @@ impl Survey {
             displaced: false,
             size_is_possible: true,
         };
+        let size = header.map(|header| header.current_size);
+        let pieces = in_pieces(cursor, DUMMY_OFFSET, |piece| Outline::of(cursor, size, piece));
         let mut last_commit_end = 0;
-        for item in Scan::new(cursor, DUMMY_OFFSET) {
-            if let Some(header) = &header {
-                survey.size_is_possible &= !contradicts(&item, header.current_size);
+        for piece in pieces {
+            for &start in &piece.starts {
+                survey.starts.insert(start);
             }
-            survey.take(&item);
-            if matches!(item.what, What::Worn(head) if head.kind == Type::Commit) {
-                survey.worn_commit_end = item.span.end;
-            }
-            // A tail of other origin says nothing of a whole file; behind a loss it may be a part that moved up.
-            let size = header.map_or(u64::MAX, |header| header.current_size);
-            let beside_a_gap = survey.first_gap.is_some_and(|gap| gap < size);
-            if let Some(head) = item.proven() {
-                let fits = survey.chain(cursor, &mut last_commit_end, &head);
-                survey.displaced |= !fits && (item.span.start < size || beside_a_gap);
+            survey.size_is_possible &= piece.size_is_possible;
+            survey.farthest = survey.farthest.max(piece.farthest);
+            for item in &piece.others {
+                survey.judge(cursor, item, &mut last_commit_end);
             }
         }
         survey.settle(cursor, last_commit_end);
         survey
+    }
+
+    /// Takes in what is not just a record as it should be.
+    fn judge(&mut self, cursor: Cursor<'_>, item: &Item, last_commit_end: &mut u64) {
+        self.take(item);
+        if matches!(item.what, What::Worn(head) if head.kind == Type::Commit) {
+            self.worn_commit_end = item.span.end;
+        }
+        // A tail of other origin says nothing of a whole file; behind a loss it may be a part that moved up.
+        let size = self.header.map_or(u64::MAX, |header| header.current_size);
+        let beside_a_gap = self.first_gap.is_some_and(|gap| gap < size);
+        if let Some(head) = item.proven() {
+            let fits = self.chain(cursor, last_commit_end, &head);
+            self.displaced |= !fits && (item.span.start < size || beside_a_gap);
+        }
     }
 
     fn take(&mut self, item: &Item) {
@@ -154,8 +165,7 @@ impl Survey {
             }
             Type::Commit => false,
             Type::Record | Type::Dummy => {
-                let farthest = (0..=head.level).map(|index| head.pointer(cursor, index)).max();
-                self.farthest = self.farthest.max(farthest.unwrap_or_default());
+                self.farthest = self.farthest.max(farthest(cursor, head));
                 true
             }
         }
@@ -200,6 +210,41 @@ impl Survey {
     pub fn loses_behind(&self, offset: u64) -> bool {
         self.last_loss > offset
     }
+}
+
+/// What one piece of a file holds.
+struct Outline {
+    /// Offsets of the `+` records about which nothing is odd.
+    starts: Vec<u64>,
+    /// The farthest offset that a pointer of theirs leads to.
+    farthest: u64,
+    /// Everything else but filling, in file order.
+    others: Vec<Item>,
+    /// Whether it allows the size that the header says.
+    size_is_possible: bool,
+}
+
+impl Outline {
+    fn of(cursor: Cursor<'_>, size: Option<u64>, piece: Piece<'_, '_>) -> Self {
+        let mut outline = Outline { starts: Vec::new(), farthest: 0, others: Vec::new(), size_is_possible: true };
+        for item in piece {
+            outline.size_is_possible &= !size.is_some_and(|size| contradicts(&item, size));
+            match item.what {
+                What::Record(head) if head.kind == Type::Record => {
+                    outline.starts.push(head.offset);
+                    outline.farthest = outline.farthest.max(farthest(cursor, &head));
+                }
+                What::Blank => {}
+                _ => outline.others.push(item),
+            }
+        }
+        outline
+    }
+}
+
+/// The farthest offset that a pointer of a record leads to.
+fn farthest(cursor: Cursor<'_>, head: &Head) -> u64 {
+    (0..=head.level).map(|index| head.pointer(cursor, index)).max().unwrap_or_default()
 }
 
 /// Whether a readable item shows that nothing was ever committed at exactly `size`.

@@ -62,8 +62,53 @@ pub struct Writer<W: Write + Seek> {
     late: BTreeMap<u64, Vec<u8>>,
 }
 
+/// Puts type, level, lengths, empty pointers and empty check sums.
+fn put_head(buffer: &mut Vec<u8>, kind: Type, level: u8, key_len: u64, value_len: u64) {
+    let short_key = key_len.min(0xFFFF);
+    let short_value = value_len.min(0xFFFF_FFFF);
+    let word = u64::from(kind.byte()) << 56 | u64::from(level) << 48 | short_key << 32 | short_value;
+    buffer.extend_from_slice(&word.to_be_bytes());
+    if short_key == 0xFFFF {
+        buffer.extend_from_slice(&key_len.to_be_bytes());
+    }
+    if short_value == 0xFFFF_FFFF {
+        buffer.extend_from_slice(&value_len.to_be_bytes());
+    }
+    let pointers_and_sums = 8 * (usize::from(level) + 2);
+    buffer.resize(buffer.len() + pointers_and_sums, 0);
+}
+
+/// Puts a `+` record with empty pointers: complete but for them and crc_head.
+pub(super) fn put_record(buffer: &mut Vec<u8>, level: u8, key: &[u8], value: &[u8]) {
+    put_head(buffer, Type::Record, level, key.len() as u64, value.len() as u64);
+    let tail = buffer.len();
+    buffer.extend_from_slice(key);
+    buffer.extend_from_slice(value);
+    buffer.resize(buffer.len().next_multiple_of(8), 0);
+    let sum = buffer.get(tail..).map_or(0, crc);
+    if let Some(place) = buffer.get_mut(tail - 4..tail) {
+        place.copy_from_slice(&sum.to_be_bytes());
+    }
+}
+
+/// Puts the BLANKs that belong in front of a head of this length; `buffer` starts at `buffer_offset` of the file.
+pub(super) fn put_blanks(buffer: &mut Vec<u8>, buffer_offset: u64, head_len: u64) {
+    for _ in 0..blanks_before(buffer_offset + buffer.len() as u64, head_len) {
+        buffer.extend_from_slice(&BLANK.to_be_bytes());
+    }
+}
+
+/// The bytes of a DELETE or COMMIT that names `word`.
+pub(super) fn mark(kind: Type, word: u64) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(MARK_LEN as usize);
+    put_head(&mut bytes, kind, 0, 0, 0);
+    set_word(&mut bytes, 8, word);
+    seal(&mut bytes);
+    bytes
+}
+
 /// Length of a head in bytes, its check sums included.
-fn head_len(key_len: u64, value_len: u64, level: u8) -> u64 {
+pub(super) fn head_len(key_len: u64, value_len: u64, level: u8) -> u64 {
     let long_key = if key_len >= 0xFFFF { 8 } else { 0 };
     let long_value = if value_len >= 0xFFFF_FFFF { 8 } else { 0 };
     8 + long_key + long_value + 8 * (u64::from(level) + 1) + 8
@@ -95,8 +140,7 @@ impl<W: Write + Seek> Writer<W> {
             late: BTreeMap::new(),
         };
         writer.buffer.resize(HEADER_LEN as usize, 0);
-        writer.head(Type::Dummy, MAX_LEVEL, 0, 0);
-        writer.buffer.extend_from_slice(&[0; 8]);
+        put_head(&mut writer.buffer, Type::Dummy, MAX_LEVEL, 0, 0);
         Ok(writer)
     }
 
@@ -104,26 +148,8 @@ impl<W: Write + Seek> Writer<W> {
         self.buffer_offset + self.buffer.len() as u64
     }
 
-    /// Puts type, level, lengths and empty pointers; the check sums are the caller's.
-    fn head(&mut self, kind: Type, level: u8, key_len: u64, value_len: u64) {
-        let short_key = key_len.min(0xFFFF);
-        let short_value = value_len.min(0xFFFF_FFFF);
-        let word = u64::from(kind.byte()) << 56 | u64::from(level) << 48 | short_key << 32 | short_value;
-        self.buffer.extend_from_slice(&word.to_be_bytes());
-        if short_key == 0xFFFF {
-            self.buffer.extend_from_slice(&key_len.to_be_bytes());
-        }
-        if short_value == 0xFFFF_FFFF {
-            self.buffer.extend_from_slice(&value_len.to_be_bytes());
-        }
-        let pointers = 8 * (usize::from(level) + 1);
-        self.buffer.resize(self.buffer.len() + pointers, 0);
-    }
-
     fn blanks(&mut self, head_len: u64) {
-        for _ in 0..blanks_before(self.end(), head_len) {
-            self.buffer.extend_from_slice(&BLANK.to_be_bytes());
-        }
+        put_blanks(&mut self.buffer, self.buffer_offset, head_len);
     }
 
     /// Adds the record that follows in key order.
@@ -143,16 +169,7 @@ impl<W: Write + Seek> Writer<W> {
         let (key_len, value_len, level) = (key.len() as u64, value.len() as u64, level(self.count));
         self.blanks(head_len(key_len, value_len, level));
         let offset = self.end();
-        self.head(Type::Record, level, key_len, value_len);
-        self.buffer.extend_from_slice(&[0; 8]);
-        let tail = self.buffer.len();
-        self.buffer.extend_from_slice(key);
-        self.buffer.extend_from_slice(value);
-        self.buffer.resize(self.buffer.len().next_multiple_of(8), 0);
-        let sum = self.buffer.get(tail..).map_or(0, crc);
-        if let Some(place) = self.buffer.get_mut(tail - 4..tail) {
-            place.copy_from_slice(&sum.to_be_bytes());
-        }
+        put_record(&mut self.buffer, level, key, value);
         self.link(offset, level);
         if self.buffer.len() >= BUFFER_LEN { self.flush() } else { Ok(()) }
     }
@@ -198,13 +215,7 @@ impl<W: Write + Seek> Writer<W> {
         }
         if self.count > 0 {
             self.blanks(MARK_LEN);
-            let start = self.buffer.len();
-            self.head(Type::Commit, 0, 0, 0);
-            self.buffer.extend_from_slice(&[0; 8]);
-            if let Some(head) = self.buffer.get_mut(start..) {
-                set_word(head, 8, FIRST_OFFSET);
-                seal(head);
-            }
+            self.buffer.extend(mark(Type::Commit, FIRST_OFFSET));
         }
         let header = Header {
             version: VERSION,
@@ -247,7 +258,7 @@ fn head_at<'b>(
 }
 
 /// Where the pointers of a head written here start.
-fn pointers_at(head: &[u8]) -> usize {
+pub(super) fn pointers_at(head: &[u8]) -> usize {
     let long_key = head.get(2..4) == Some(&[0xFF; 2]);
     let long_value = head.get(4..8) == Some(&[0xFF; 4]);
     8 + 8 * (usize::from(long_key) + usize::from(long_value))
@@ -258,7 +269,7 @@ fn sums_at(head: &[u8]) -> Option<usize> {
     Some(pointers_at(head) + 8 * (usize::from(*head.get(1)?) + 1))
 }
 
-fn set_word(head: &mut [u8], place: usize, word: u64) {
+pub(super) fn set_word(head: &mut [u8], place: usize, word: u64) {
     if let Some(place) = head.get_mut(place..place + 8) {
         place.copy_from_slice(&word.to_be_bytes());
     }
@@ -271,7 +282,7 @@ fn set_pointer(head: &mut [u8], level: u8, pointer: u64) {
 }
 
 /// Puts the check sum of a finished head.
-fn seal(head: &mut [u8]) {
+pub(super) fn seal(head: &mut [u8]) {
     let Some((head, rest)) = sums_at(head).and_then(|sums| head.split_at_mut_checked(sums)) else { return };
     if let Some(place) = rest.get_mut(..4) {
         place.copy_from_slice(&crc(head).to_be_bytes());

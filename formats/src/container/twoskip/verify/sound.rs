@@ -13,6 +13,8 @@ use crate::container::{KeyOrder, OrderTally};
 
 /// Bytes of a file for which one part is worth while.
 const PART_LEN: u64 = 1 << 20;
+/// Most parts: of a part of the largest files much is still in a cache when it is read again.
+const PARTS_MAX: usize = 512;
 
 /// The sets that both looks fill: where records and DELETEs start, which records were reached, and which DELETEs and
 /// idle targets were named.
@@ -32,18 +34,38 @@ pub fn look(file: File<'_>, header: &Header) -> Option<Totals> {
         return None;
     }
     let marks = Marks { starts: Bits::new(len), reached: Bits::new(len), named: Bits::new(len) };
-    let parts = usize::try_from(len / PART_LEN).unwrap_or(1).clamp(1, 8 * rayon::current_num_threads());
-    let splits = file.splits(parts);
-    let (bytes, list) = rayon::join(|| read_all(file, &splits, &marks.starts), || walk_all(file, &splits, &marks));
-    let (bytes, list) = (bytes?, list?);
-    let order = list.tally.best(KeyOrder::Unsigned);
+    let splits = file.splits(usize::try_from(len / PART_LEN).unwrap_or(1).clamp(1, PARTS_MAX));
+    // A repack writes records in key order: each stretch of such a file is a part of its list, and read twice while it
+    // is in a cache.
+    let stretches = physical_edges(file, &splits);
+    let parts = list_edges(file, &dummy, &splits, &marks)?;
+    let both: Option<Vec<_>> = (0..stretches.len().max(parts.len()))
+        .into_par_iter()
+        .map(|i| {
+            let stretch = match stretches.get(i..=i + 1) {
+                Some(&[from, to]) => Some(read(file, from, to, &marks.starts)?),
+                _ => None,
+            };
+            let part = match parts.get(i..=i + 1) {
+                Some(&[from, to]) => Some(walk(file, from, to, &marks)?),
+                _ => None,
+            };
+            Some((stretch, part))
+        })
+        .collect();
+    let (stretches, parts): (Vec<_>, Vec<_>) = both?.into_iter().unzip();
+    let bytes = read_all(file, stretches.into_iter().flatten())?;
+    let list = walk_all(file, &dummy, parts.into_iter().flatten())?;
+    let mut orders = list.tally.fitting(KeyOrder::Unsigned);
+    orders.retain(|&order| order != KeyOrder::Signed);
     let counts_agree = list.nodes == header.num_records && marks.reached.count() == list.nodes;
     let known = marks.reached.is_subset(&marks.starts) && marks.named.is_subset(&marks.starts);
-    if !counts_agree || !known || order == KeyOrder::Signed || !list.tally.fits(order) {
+    if !counts_agree || !known || orders.is_empty() {
         return None;
     }
     let all_live = bytes.deletes == 0 && bytes.records == list.nodes;
-    (all_live || replays(file, order, &marks.reached, list.nodes))
+    // Which order the keys of few live records stand in, only those that died may tell.
+    (all_live || orders.into_iter().any(|order| replays(file, order, &marks.reached, list.nodes)))
         .then_some(Totals { tally: list.tally, live_bytes: list.bytes })
 }
 
@@ -58,23 +80,19 @@ struct Stretch {
     last_end: Option<u64>,
 }
 
-/// Reads the file from its first transaction to its end, split at places where records start.
-fn read_all(file: File<'_>, splits: &[u64], starts: &Bits) -> Option<Stretch> {
-    let mut edges = Vec::with_capacity(splits.len() + 2);
-    edges.push(FIRST_OFFSET);
-    edges.extend(splits.iter().copied().filter(|&at| at > FIRST_OFFSET && at < file.cursor.len()));
-    edges.push(file.cursor.len());
+/// Where the stretches of the file meet, from its first transaction to its end: places where records start.
+fn physical_edges(file: File<'_>, splits: &[u64]) -> Vec<u64> {
+    let end = file.cursor.len();
+    let mut edges = vec![FIRST_OFFSET, end];
+    edges.extend(splits.iter().copied().filter(|&at| at > FIRST_OFFSET && at < end));
     edges.sort_unstable();
-    let stretches: Vec<Option<Stretch>> = edges
-        .par_windows(2)
-        .map(|edge| match edge {
-            [from, to] => read(file, *from, *to, starts),
-            _ => None,
-        })
-        .collect();
+    edges
+}
+
+/// Whether the stretches of the whole file fit together, and what they hold.
+fn read_all(file: File<'_>, stretches: impl Iterator<Item = Stretch>) -> Option<Stretch> {
     let mut all = Stretch { last_end: Some(FIRST_OFFSET), ..Stretch::default() };
     for stretch in stretches {
-        let stretch = stretch?;
         if stretch.first_start.is_some_and(|start| Some(start) != all.last_end) {
             return None;
         }
@@ -136,23 +154,19 @@ struct Part<'a> {
     last: [u64; MAX_LEVEL as usize],
 }
 
-/// Walks the whole list in parts and checks that they fit together.
-fn walk_all<'a>(file: File<'a>, splits: &[u64], marks: &Marks) -> Option<Part<'a>> {
-    let mut all = empty_part();
-    let dummy = dummy(file.cursor)?;
-    let (first, _) = link(file, &dummy, marks)?;
+/// Where the parts of the list meet: its first record, the splits, the end.
+fn list_edges(file: File<'_>, dummy: &Head, splits: &[u64], marks: &Marks) -> Option<Vec<u64>> {
+    let (first, _) = link(file, dummy, marks)?;
     let inner = splits.iter().copied().filter(|&split| split != first);
-    let edges: Vec<u64> = std::iter::once(first).chain(inner).chain([0]).collect();
-    let parts: Vec<Option<Part<'a>>> = edges
-        .par_windows(2)
-        .map(|edge| match edge {
-            [from, to] => walk(file, *from, *to, marks),
-            _ => None,
-        })
-        .collect();
-    take_pointers(file, &dummy, &mut all.last);
+    Some(std::iter::once(first).chain(inner).chain([0]).collect())
+}
+
+/// Whether the parts of the whole list fit together, and what they hold.
+fn walk_all<'a>(file: File<'a>, dummy: &Head, parts: impl Iterator<Item = Part<'a>>) -> Option<Part<'a>> {
+    let mut all = empty_part();
+    take_pointers(file, dummy, &mut all.last);
     for part in parts {
-        join(&mut all, part?)?;
+        join(&mut all, part)?;
     }
     all.last.iter().all(|&pointer| pointer == 0).then_some(all)
 }
