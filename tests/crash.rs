@@ -1,5 +1,5 @@
 //! Every system call of a recover run fails, or is the last one: the target is old or new, never between, nothing else is
-//! left behind, and the source is untouched.
+//! left behind, and the source is untouched. The same of a run that changes a file in place.
 //!
 //! strace makes the calls fail. Where it is missing or may not trace, the test says so; with CI=true that is a failure.
 
@@ -45,19 +45,46 @@ impl Scene {
 
     /// Recovers under strace with more options for it; its trace goes to `trace`. The exit status, if there is one.
     fn run(&self, trace: &Path, options: &[String]) -> Option<i32> {
-        let status = Command::new("strace")
-            .args(["-f", "-qq", "-o"])
-            .arg(trace)
-            .args(options)
-            .arg(env!("CARGO_BIN_EXE_coroner"))
-            .args(["recover", "--force", "-j1", "-o"])
-            .args([&self.target, &self.source])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status()
-            .expect("strace");
-        status.code()
+        traced(trace, options, &["recover", "--force", "-o"], &[&self.target, &self.source])
     }
+}
+
+/// Runs coroner under strace. Its clock stands still, so that the same run writes the same bytes.
+fn traced(trace: &Path, options: &[String], arguments: &[&str], files: &[&Path]) -> Option<i32> {
+    let status = Command::new("strace")
+        .args(["-f", "-qq", "-o"])
+        .arg(trace)
+        .args(options)
+        .arg(env!("CARGO_BIN_EXE_coroner"))
+        .args(["-j1"])
+        .args(arguments)
+        .args(files)
+        .env("SOURCE_DATE_EPOCH", "1795430512")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .expect("strace");
+    status.code()
+}
+
+/// Whether strace is there and may trace, as the exit status of a run under it says.
+fn can_trace(status: impl FnOnce() -> Option<i32>, expected: i32) -> bool {
+    let traced = Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok() && status() == Some(expected);
+    if !traced {
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "strace is missing or may not trace");
+        println!("LEFT OUT: strace is missing or may not trace, so no system call was made to fail");
+    }
+    traced
+}
+
+/// A call, its number, and what becomes of it, for all calls of a run.
+fn strikes(calls: &BTreeMap<String, usize>) -> Vec<(&str, usize, &'static str)> {
+    calls
+        .iter()
+        .flat_map(|(name, &count)| (1..=count).map(move |number| (&**name, number)))
+        .flat_map(|(name, number)| ["error=EIO", "error=ENOSPC", "signal=KILL"].map(|fault| (name, number, fault)))
+        .filter(|(name, _, fault)| *fault != "error=ENOSPC" || matches!(*name, "write" | "openat" | "linkat" | "fsync"))
+        .collect()
 }
 
 /// How often a run makes each call.
@@ -107,25 +134,86 @@ fn a_run_that_fails_or_dies_anywhere_leaves_old_or_new() {
     for before in [Before::Absent, Before::Old] {
         let scene = Scene::new(before, &damaged);
         let trace = tempfile::NamedTempFile::new().expect("a trace");
-        let traced = Command::new("strace").arg("-V").stdout(Stdio::null()).status().is_ok()
-            && scene.run(trace.path(), &[format!("-etrace={CALLS}")]) == Some(1);
-        if !traced {
-            assert!(std::env::var("CI").as_deref() != Ok("true"), "strace is missing or may not trace");
-            println!("LEFT OUT: strace is missing or may not trace, so no system call was made to fail");
+        if !can_trace(|| scene.run(trace.path(), &[format!("-etrace={CALLS}")]), 1) {
             return;
         }
         let new = fs::read(&scene.target).expect("the target");
         let calls = counts(trace.path());
         assert!(calls.contains_key("linkat") && calls.contains_key("fsync"), "{calls:?}");
-        let strikes: Vec<(&str, usize, &str)> = calls
-            .iter()
-            .flat_map(|(name, &count)| (1..=count).map(move |number| (&**name, number)))
-            .flat_map(|(name, number)| ["error=EIO", "error=ENOSPC", "signal=KILL"].map(|fault| (name, number, fault)))
-            .filter(|(name, _, fault)| {
-                *fault != "error=ENOSPC" || matches!(*name, "write" | "openat" | "linkat" | "fsync")
-            })
-            .collect();
+        let strikes = strikes(&calls);
         println!("{before:?}: {} faults", strikes.len());
         strikes.into_par_iter().for_each(|(name, number, fault)| strike(before, &damaged, &new, name, number, fault));
     }
+}
+
+/// A folder with a database to repair in place.
+struct InPlace {
+    folder: tempfile::TempDir,
+    file: PathBuf,
+}
+
+impl InPlace {
+    fn new(bytes: &[u8]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("mailboxes.db");
+        fs::write(&file, bytes).expect("a database");
+        InPlace { folder, file }
+    }
+
+    fn run(&self, trace: &Path, options: &[String]) -> Option<i32> {
+        traced(trace, options, &["repair", "--in-place"], &[&self.file])
+    }
+}
+
+/// One run in place in which a call fails or is the last, and what must hold then.
+fn strike_in_place(old: &[u8], new: &[u8], name: &str, number: usize, fault: &str) {
+    let scene = InPlace::new(old);
+    let trace = tempfile::NamedTempFile::new().expect("a trace");
+    let options = [format!("-etrace={name}"), format!("-einject={name}:{fault}:when={number}")];
+    let status = scene.run(trace.path(), &options);
+    let what = format!("in place, {name} number {number}: {fault}, status {status:?}");
+
+    let now = fs::read(&scene.file).unwrap_or_else(|error| panic!("{what}: the file is gone: {error}"));
+    let is_new = now == new;
+    assert!(is_new || now == old, "{what}: neither old nor new");
+    if status == Some(0) {
+        assert!(is_new, "{what}: done, they say, but the file is old");
+    }
+    let mut beside = Vec::new();
+    for path in common::files(scene.folder.path(), &|path| path != scene.file) {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let bytes = fs::read(&path).expect("what is beside it");
+        let kind = ["backup", "undo"].into_iter().find(|kind| name.contains(&format!(".coroner-{kind}-")));
+        match kind {
+            Some("backup") => assert!(bytes == old, "{what}: the backup is not the old file"),
+            Some(_) => assert!(coroner::plan::Plan::from_json(&bytes).is_ok(), "{what}: {name} is no plan"),
+            // Only a kill can leave the passing name of the new file.
+            None => assert!(bytes == new && fault.starts_with("signal"), "{what}: {name} was left"),
+        }
+        beside.extend(kind);
+    }
+    beside.sort_unstable();
+    match is_new {
+        true => assert_eq!(beside, ["backup", "undo"], "{what}: the file is new"),
+        false => {
+            assert!(beside.is_empty() || fault.starts_with("signal"), "{what}: {beside:?} left beside the old file")
+        }
+    }
+}
+
+#[test]
+fn a_run_in_place_that_fails_or_dies_anywhere_leaves_old_or_new() {
+    let old = fs::read(common::corpus().join("cyrus-2.2.13/undump/mup-reloaded.skiplist.db")).expect("a database");
+    let scene = InPlace::new(&old);
+    let trace = tempfile::NamedTempFile::new().expect("a trace");
+    if !can_trace(|| scene.run(trace.path(), &[format!("-etrace={CALLS}")]), 0) {
+        return;
+    }
+    let new = fs::read(&scene.file).expect("the file");
+    assert!(old != new);
+    let calls = counts(trace.path());
+    assert!(calls.contains_key("linkat") && calls.contains_key("fsync") && calls.contains_key("rename"), "{calls:?}");
+    let strikes = strikes(&calls);
+    println!("in place: {} faults", strikes.len());
+    strikes.into_par_iter().for_each(|(name, number, fault)| strike_in_place(&old, &new, name, number, fault));
 }

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use coroner::formats::container::{Format, KeyOrder};
 use coroner::input::{Locking, Options};
 
-use super::{convert, diff, digest, hexdump, inspect, list, log, recover, show, synth, verify};
+use super::{apply, convert, diff, digest, hexdump, inspect, list, log, recover, repair, show, synth, verify};
 
 /// Examines, recovers, repairs and converts the mailbox lists (mailboxes.db) of Cyrus IMAP servers.
 #[derive(Parser, Debug)]
@@ -38,6 +38,9 @@ pub enum Command {
     Log(log::Args),
     Recover(recover::Args),
     Convert(convert::Args),
+    Repair(repair::Args),
+    Apply(apply::Args),
+    Undo(apply::UndoArgs),
     Synth(synth::Args),
     Diff(diff::Args),
     Digest(digest::Args),

@@ -1,5 +1,6 @@
 //! The commands: one file each; the only code that prints.
 
+mod apply;
 mod args;
 mod bar;
 mod convert;
@@ -11,6 +12,7 @@ mod list;
 mod log;
 mod out;
 mod recover;
+mod repair;
 mod show;
 mod synth;
 mod verify;
@@ -84,6 +86,9 @@ fn run(cli: &Cli) -> Done {
         Command::Log(args) => log::run(args, common, &mut out),
         Command::Recover(args) => recover::run(args, common, &mut out),
         Command::Convert(args) => convert::run(args, common, &mut out),
+        Command::Repair(args) => repair::run(args, common, &mut out),
+        Command::Apply(args) => apply::run(args, common, &mut out),
+        Command::Undo(args) => apply::undo(args, common, &mut out),
         Command::Synth(args) => synth::run(args, common, &mut out),
         Command::Inspect(args) => inspect::run(args, common, &mut out),
         Command::Show(args) => show::run(args, common, &mut out),

@@ -33,9 +33,11 @@ fn directory(path: &Path) -> Failure {
     Failure::file(path, "a directory, not a file", next)
 }
 
-/// Opens for reading only, never blocking, and where it is allowed without touching the access time.
-pub(super) fn open(path: &Path) -> Result<std::fs::File, Failure> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+/// Opens for reading, never blocking, and where it is allowed without touching the access time; for an exclusive lock,
+/// which the system gives nobody else, for writing too.
+pub(super) fn open(path: &Path, exclusive: bool) -> Result<std::fs::File, Failure> {
+    let access = if exclusive { OFlags::RDWR } else { OFlags::RDONLY };
+    let flags = access | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     #[cfg(target_os = "linux")]
     if let Ok(fd) = rustix::fs::open(path, flags | OFlags::NOATIME, Mode::empty()) {
         return Ok(fd.into());

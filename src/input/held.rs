@@ -69,10 +69,8 @@ impl Held {
             if let Some(held) = all.iter().filter_map(Weak::upgrade).find(|held| held.stamp.is_same_file(&seen)) {
                 return Ok(held);
             }
-            let file = gate::open(path)?;
-            if let Locking::Shared(timeout) = options.locking {
-                lock::shared(&file, path, timeout)?;
-            }
+            let file = gate::open(path, matches!(options.locking, Locking::Exclusive(_)))?;
+            lock::take(&file, path, options.locking)?;
             let stamp = Stamp::of(&rustix::fs::fstat(&file).map_err(|errno| unreadable(path, errno.into()))?);
             if let Some(held) = all.iter().filter_map(Weak::upgrade).find(|held| held.stamp.is_same_file(&stamp)) {
                 // Closing this second descriptor would drop the lock of the first.
@@ -105,6 +103,11 @@ impl Held {
         lock::release(&held.file);
         held.snapshot = true;
         Ok(held)
+    }
+
+    /// Whether the file is still the one at `path`.
+    pub(super) fn is_at(&self, path: &Path) -> Result<bool, Failure> {
+        Ok(self.stamp.is_same_file(&Stamp::of(&gate::admit(path)?)))
     }
 
     /// Checks that the file is what it was when it was opened; a snapshot always is.

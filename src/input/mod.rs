@@ -1,7 +1,8 @@
 //! Opening a user's file: what kind of file it is, Cyrus' lock, snapshots, and which format to read it as.
 //!
 //! Nothing here writes to a source: it is opened for reading only, locked with the same shared lock that Cyrus' own
-//! readers take, and compared with itself when the work is done.
+//! readers take, and compared with itself when the work is done. Only a file that is to be replaced is locked as Cyrus'
+//! writers do, for which it has to be opened for writing.
 
 mod gate;
 mod held;
@@ -20,6 +21,8 @@ pub use source::{Source, usual_order};
 pub enum Locking {
     /// Under Cyrus' shared `fcntl` lock; waits at most this long for it.
     Shared(Duration),
+    /// Under Cyrus' exclusive `fcntl` lock, to put another file in its place; waits at most this long for it.
+    Exclusive(Duration),
     /// Not at all: for evidence on media that cannot lock.
     None,
 }

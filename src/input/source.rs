@@ -155,6 +155,17 @@ impl Source {
         (matches!(self.bytes, Bytes::Held(_)) && path.exists()).then_some(path)
     }
 
+    /// Whether the locked file is still the one at `path`; standard input never is.
+    ///
+    /// # Errors
+    /// When nothing, or no regular file, is there any more.
+    pub fn is_at(&self, path: &Path) -> Result<bool, Failure> {
+        match &self.bytes {
+            Bytes::Held(held) => held.is_at(path),
+            Bytes::Stdin(_) => Ok(false),
+        }
+    }
+
     /// Checks, when the work is done, that the file did not change meanwhile.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ pub mod list;
 pub mod pipeline;
 pub mod reading;
 pub mod recover;
+pub mod repair;
 pub mod show;
 pub mod synth;
 pub mod tally;

@@ -123,9 +123,38 @@ impl<'a, 's> Reading<'a, 's> {
         }
     }
 
+    /// Looks keys up in the records, which stand in `order`.
+    pub fn lookup(&self, order: KeyOrder) -> Lookup<'a, '_> {
+        match &self.records {
+            Records::View(_) => Lookup::View(self.database.view(order, 1)),
+            Records::Carved(records, order) | Records::Past(records, order) => Lookup::List(records, *order),
+        }
+    }
+
     /// Whether the records are those that carving brought up.
     pub fn is_carved(&self) -> bool {
         matches!(self.records, Records::Carved(..))
+    }
+}
+
+/// Finds the live records of keys.
+pub enum Lookup<'a, 'r> {
+    /// By the file's own pointers.
+    View(Box<dyn View<'a> + 'r>),
+    /// In records that stand in this order.
+    List(&'r [Record<'a>], KeyOrder),
+}
+
+impl<'a> Lookup<'a, '_> {
+    /// The live record of `key`.
+    pub fn get(&self, key: &[u8]) -> Option<Record<'a>> {
+        match self {
+            Lookup::View(view) => view.get(key),
+            Lookup::List(records, order) => {
+                let index = records.binary_search_by(|record| order.compare(&record.key, key)).ok()?;
+                records.get(index).cloned()
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::behind::write_behind;
-use super::safe_file::{SafeFile, SafeFileError};
+use super::safe_file::SafeFile;
 use crate::failure::Failure;
 use crate::formats::container::{self, Depth, Format, KeyOrder, WriteError, WriteOptions, Written, flat};
 use crate::formats::finding::Severity;
@@ -37,10 +37,10 @@ pub fn target_order(format: Format, wanted: Option<KeyOrder>) -> KeyOrder {
 ///
 /// A skiplist header gives the time as its last recovery; `SOURCE_DATE_EPOCH` in the environment sets it, for files
 /// that must come out the same again.
-pub fn options<'r>(
+pub fn options<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     format: Format,
     order: KeyOrder,
-    records: impl IntoIterator<Item = (&'r [u8], &'r [u8])>,
+    records: impl IntoIterator<Item = (K, V)>,
 ) -> WriteOptions {
     let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -51,11 +51,12 @@ pub fn options<'r>(
 
 /// Text values of 2.4 and older hold TABs, which those releases read only raw and later ones read both ways; so they
 /// are written raw, unless some byte can't be.
-fn flat_style<'r>(records: impl IntoIterator<Item = (&'r [u8], &'r [u8])>) -> flat::Style {
+fn flat_style<K: AsRef<[u8]>, V: AsRef<[u8]>>(records: impl IntoIterator<Item = (K, V)>) -> flat::Style {
     let mut tabs = false;
     // Without an early end the compiler looks at many bytes at once.
     let any = |bytes: &[u8], wanted: fn(u8) -> bool| bytes.iter().fold(false, |found, &byte| found | wanted(byte));
     for (key, value) in records {
+        let (key, value) = (key.as_ref(), value.as_ref());
         if any(key, unwritable) || any(value, unwritable) {
             return flat::Style::Escaped;
         }
@@ -80,6 +81,41 @@ pub fn write<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     records: impl IntoIterator<Item = (K, V)>,
     options: &WriteOptions,
 ) -> Result<Written, Failure> {
+    prepare(target, format, records, options)?.appear()
+}
+
+/// A database that is written, read back and found right, and has no name yet.
+pub struct Prepared {
+    safe: SafeFile,
+    written: Written,
+}
+
+impl Prepared {
+    /// The file, to be read.
+    pub fn file(&self) -> &File {
+        self.safe.file()
+    }
+
+    /// Gives it its name.
+    ///
+    /// # Errors
+    /// As of [`SafeFile::appear`].
+    pub fn appear(self) -> Result<Written, Failure> {
+        self.safe.appear()?;
+        Ok(self.written)
+    }
+}
+
+/// Writes `records` as [`write`] does, all but giving the file its name.
+///
+/// # Errors
+/// As of [`write`].
+pub fn prepare<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+    target: Target<'_>,
+    format: Format,
+    records: impl IntoIterator<Item = (K, V)>,
+    options: &WriteOptions,
+) -> Result<Prepared, Failure> {
     let safe = SafeFile::create(target.path, target.overwrite)?;
     if let Some(source) = target.like {
         safe.take_after(source)?;
@@ -90,8 +126,8 @@ pub fn write<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     let written = write_behind(safe.file(), |out| container::write(out, format, counted, options));
     let written = written.map_err(WriteError::Io).and_then(|written| written);
     let written = written.map_err(|error| Failure::file(target.path, error, next))?;
-    safe.finish(|file| read_back(file, format, options.order, tally)).map_err(|error: SafeFileError| error)?;
-    Ok(written)
+    safe.check(|file| read_back(file, format, options.order, tally))?;
+    Ok(Prepared { safe, written })
 }
 
 /// Reads a written file as if it came from somewhere else.

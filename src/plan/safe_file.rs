@@ -110,6 +110,15 @@ impl SafeFile {
     /// When a system call fails or `verify` answers with what is wrong; the target is then as it was. An error of the
     /// last step, the sync of the folder, comes when the file already has its name.
     pub fn finish(self, verify: impl FnOnce(&File) -> Result<(), String>) -> Result<(), SafeFileError> {
+        self.check(verify)?;
+        self.appear()
+    }
+
+    /// Syncs the file, and has it read back and judged by `verify`; of a large file, meanwhile.
+    ///
+    /// # Errors
+    /// When the sync fails or `verify` answers with what is wrong.
+    pub fn check(&self, verify: impl FnOnce(&File) -> Result<(), String>) -> Result<(), SafeFileError> {
         let file = self.file();
         let len = file.metadata().map_err(failed(&self.target, "looking at it"))?.len();
         let (synced, verified) = if len < LARGE {
@@ -124,7 +133,14 @@ impl SafeFile {
             })
         };
         synced.map_err(failed(&self.target, "syncing it to the disk"))?;
-        verified.map_err(|why| SafeFileError::Verify { path: self.target.clone(), why })?;
+        verified.map_err(|why| SafeFileError::Verify { path: self.target.clone(), why })
+    }
+
+    /// Gives the checked file its name, and syncs the folder.
+    ///
+    /// # Errors
+    /// When a system call fails; the target is then as it was, unless it was the last one, the sync of the folder.
+    pub fn appear(self) -> Result<(), SafeFileError> {
         let SafeFile { target, folder, content, overwrite } = self;
         content.appear(&target, overwrite).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => SafeFileError::Exists(target.clone()),

@@ -21,7 +21,7 @@ pub fn printable(bytes: &[u8]) -> String {
 }
 
 /// Words of ours, in which what a file holds is already escaped, as one line without anything that a terminal obeys.
-fn words(text: &str) -> String {
+pub fn words(text: &str) -> String {
     let tamed = |c: char| if c.is_control() { '\u{FFFD}' } else { c };
     text.chars().map(tamed).collect()
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 
 use coroner::formats::container::Format;
 use tempfile::TempDir;
@@ -91,6 +91,14 @@ impl Cyrus {
 
     /// Gives `input`, which ends inside a transaction, to `cyr_dbtool FILE ENGINE batch`, and kills it there.
     pub fn dbtool_killed(&self, file: &Path, engine: Format, input: &[u8]) {
+        let (mut child, _stdin) = self.dbtool_waiting(file, engine, input);
+        child.kill().expect("kill");
+        child.wait().expect("its end");
+    }
+
+    /// Gives `input`, which ends inside a transaction, to `cyr_dbtool FILE ENGINE batch`, which waits for more as long as
+    /// its standard input lives.
+    pub fn dbtool_waiting(&self, file: &Path, engine: Format, input: &[u8]) -> (Child, ChildStdin) {
         let mut command = self.program("cyr_dbtool", engine.as_str());
         command.arg(file).arg(engine.as_str()).arg("batch");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -100,8 +108,7 @@ impl Cyrus {
         // Its answer says that all before it is in the file.
         let answer = BufReader::new(child.stdout.take().expect("its standard output")).lines().next();
         assert_eq!(answer.expect("an answer").expect("text"), "zzz-last done", "{file:?}");
-        child.kill().expect("kill");
-        child.wait().expect("its end");
+        (child, stdin)
     }
 
     /// `ctl_mboxlist OPTION… -f FILE`, FILE being of `engine`.

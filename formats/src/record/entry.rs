@@ -288,6 +288,15 @@ impl<'a> Entry<'a> {
         &self.letters
     }
 
+    /// Gives it another type, spelt as a writer of `numbering`'s time spells it.
+    pub fn set_type(&mut self, mbtype: MbType, numbering: Numbering) {
+        self.mbtype = mbtype;
+        let letters = mbtype.letters(numbering);
+        if !letters.is_empty() {
+            self.letters = Cow::Owned(letters);
+        }
+    }
+
     /// Whether the mailbox is on this host as far as the record tells: no server, no remote flag.
     #[inline]
     pub fn is_local(&self) -> bool {

@@ -6,7 +6,7 @@ crate::rules! {
     /// The value belongs to exactly one family of encodings and reads to its end.
     UNREADABLE = "REC-1", "value-unreadable", Error, "look at its bytes with `coroner hexdump --key`; another server's copy may have it";
     /// Cyrus itself can read the value.
-    TOLERATED = "REC-2", "value-bad-format", Error, "re-encode it with `coroner convert` to the same format and era";
+    TOLERATED = "REC-2", "value-bad-format", Error, "re-encode it with `coroner repair --also value-format`";
     /// Decoding and encoding gives the same bytes.
     NOT_EXACT = "REC-3", "value-not-canonical", Note, "nothing to do: it means the same, and is rewritten as Cyrus would write it";
     /// No field stands there twice.
@@ -16,19 +16,19 @@ crate::rules! {
     /// Numbers are decimal.
     BAD_NUMBER = "REC-6", "number-unreadable", Warning, "compare with another copy of the record";
     /// Since 3.6: the type starts with a letter of a type, and only letters of flags follow.
-    LETTER_ABORTS = "REC-7", "type-letter-aborts", Error, "every Cyrus process that reads the record dies: correct T before any Cyrus starts on this file";
+    LETTER_ABORTS = "REC-7", "type-letter-aborts", Error, "every Cyrus process that reads the record dies: correct T before any Cyrus starts on this file (`coroner repair --also type-letters`)";
     /// Up to 3.4: all letters of the type have a meaning.
     LETTER_IGNORED = "REC-8", "type-letter-unknown", Warning, "harmless up to 3.4, but 3.6 and later die of it: correct T before upgrading";
     /// All bits of a type's number have a meaning.
     NUMBER_BITS = "REC-9", "type-number-unknown", Warning, "check which version's numbers these are";
     /// Since 3.6: values are dlists.
-    OLD_VALUE = "REC-10", "old-value-in-new-key", Error, "the number of its type is read with other bits than it was written with: re-encode it from a copy of the older database";
+    OLD_VALUE = "REC-10", "old-value-in-new-key", Error, "the number of its type is read with other bits than it was written with: re-encode it with `coroner repair`";
     /// Since 3.6: T has a type letter.
     TYPE_LOST = "REC-11", "type-letter-missing", Warning, "the type was lost in an upgrade or a load: look at the mailbox, or at a copy of the older database";
     /// An entry that names a server has the remote flag, or is being moved there.
     SERVER_NOT_REMOTE = "REC-12", "server-without-remote", Error, "set the remote flag with `coroner repair`; up to 3.4 Cyrus takes the mailbox for a local one";
     /// A remote entry names its server.
-    REMOTE_NO_SERVER = "REC-13", "remote-without-server", Error, "take the location from the master, another frontend or the backends; never guess it";
+    REMOTE_NO_SERVER = "REC-13", "remote-without-server", Error, "take the location from the master with `coroner repair --against`, from another frontend or the backends; never guess it";
     /// A partition is no location.
     PARTITION_IS_LOCATION = "REC-14", "location-as-partition", Error, "split it into server and partition with `coroner repair`";
     /// A server is a host name.
@@ -40,7 +40,7 @@ crate::rules! {
     /// A partition's name is shorter than 64 bytes and has no spaces.
     PARTITION_SHAPE = "REC-18", "partition-unusable", Warning, "Cyrus' own tools refuse such a name: compare with imapd.conf";
     /// No field holds what C prints for a missing string.
-    NULL_PRINTED = "REC-19", "null-as-text", Warning, "a dump printed a missing field as (null) and it was loaded again: take it for missing";
+    NULL_PRINTED = "REC-19", "null-as-text", Warning, "a dump printed a missing field as (null) and it was loaded again: take it for missing with `coroner repair`";
     /// A tombstone is not remote.
     DELETED_REMOTE = "REC-20", "deleted-and-remote", Warning, "check whether the mailbox exists on the server it names";
     /// A reservation has no ACL.
@@ -48,9 +48,9 @@ crate::rules! {
     /// Each identifier of an ACL has rights.
     ACL_ODD = "REC-22", "acl-odd", Warning, "the last identifier's rights are lost: take them from another copy";
     /// Each identifier stands in an ACL once.
-    ACL_TWICE = "REC-23", "acl-identifier-twice", Warning, "Cyrus takes the first up to 3.4 and in dumps the last: merge them";
+    ACL_TWICE = "REC-23", "acl-identifier-twice", Warning, "Cyrus takes the first up to 3.4 and in dumps the last: keep one with `coroner repair`";
     /// All rights are known.
-    ACL_RIGHTS = "REC-24", "acl-rights-unknown", Warning, "Cyrus ignores such letters; correct them";
+    ACL_RIGHTS = "REC-24", "acl-rights-unknown", Warning, "Cyrus ignores such letters; take them out with `coroner repair`";
     /// An ACL as text ends with a TAB.
     ACL_TAB = "REC-25", "acl-tab-missing", Warning, "the last rights may be cut: take them from another copy";
     /// Names hold only the bytes that Cyrus lets into them.
@@ -74,7 +74,7 @@ crate::rules! {
     /// mailboxes.db has no version record.
     VERSION_KEY = "REC-35", "version-key", Note, "check that this is not a database of subscriptions";
     /// A record under a uniqueid or JMAP id says whose it is.
-    NAMELESS = "REC-36", "index-record-nameless", Error, "drop it: Cyrus can't use it";
+    NAMELESS = "REC-36", "index-record-nameless", Error, "drop it with `coroner repair`: Cyrus can't use it";
     /// An entry is what the host's role lets it be.
     ROLE = "REC-37", "role-mismatch", Warning, "check that the role given is the host's; otherwise compare with the master";
     /// Each record under a uniqueid belongs to a mailbox's own record.
@@ -86,13 +86,13 @@ crate::rules! {
     /// No two mailboxes have one uniqueid.
     UNIQUEID_TWICE = "REC-41", "uniqueid-twice", Error, "find out which of the two owns the folder on disk before any Cyrus starts on this file";
     /// With reverse ACLs on, each right to see a mailbox has its key.
-    RACL_MISSING = "REC-42", "reverse-acl-missing", Warning, "rebuild the index by switching `reverseacls` off and on";
+    RACL_MISSING = "REC-42", "reverse-acl-missing", Warning, "put the index right with `coroner repair`, or by switching `reverseacls` off and on";
     /// With reverse ACLs on, each key stands for a right.
-    RACL_EXTRA = "REC-43", "reverse-acl-extra", Warning, "rebuild the index by switching `reverseacls` off and on";
+    RACL_EXTRA = "REC-43", "reverse-acl-extra", Warning, "put the index right with `coroner repair`, or by switching `reverseacls` off and on";
     /// With the uniqueid index of 3.4, each uniqueid has its key.
-    RUNQ_MISSING = "REC-44", "uniqueid-index-missing", Warning, "remove all `$RUNQ` keys: Cyrus 3.4 builds the index again";
+    RUNQ_MISSING = "REC-44", "uniqueid-index-missing", Warning, "put the index right with `coroner repair`";
     /// With the uniqueid index of 3.4, each key stands for a mailbox.
-    RUNQ_EXTRA = "REC-45", "uniqueid-index-extra", Warning, "remove all `$RUNQ` keys: Cyrus 3.4 builds the index again";
+    RUNQ_EXTRA = "REC-45", "uniqueid-index-extra", Warning, "put the index right with `coroner repair`";
     /// A record under a JMAP id is of a mailbox that has this JMAP id.
     JMAP_ORPHAN = "REC-46", "jmap-record-orphan", Note, "nothing to do: the next change of a mailbox of that user rewrites it";
     /// All fields are known.

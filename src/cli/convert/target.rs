@@ -26,7 +26,7 @@ use super::Args;
 
 /// The time now, in seconds since 1970; `SOURCE_DATE_EPOCH` in the environment sets it.
 pub fn now() -> u64 {
-    u64::from(database::options(Format::Twoskip, KeyOrder::Unsigned, []).time)
+    u64::from(database::options(Format::Twoskip, KeyOrder::Unsigned, std::iter::empty::<(&[u8], &[u8])>()).time)
 }
 
 /// Which release series could have written a database.
@@ -106,7 +106,7 @@ impl Plan<'_, '_, '_> {
         if self.format == Format::Show {
             return self.lines(records.pairs(), out);
         }
-        let mut options = database::options(self.format, order, []);
+        let mut options = database::options(self.format, order, std::iter::empty::<(&[u8], &[u8])>());
         if self.format == Format::Flat && converter.era < Era::V2_5 {
             options.style = flat_style(&records);
         }

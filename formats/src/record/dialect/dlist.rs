@@ -202,7 +202,8 @@ const ORDER_OLD: &[FieldKey] = &[
 
 /// The fields to write: the record's own in its order, without those that were taken away, and new ones where Cyrus puts them.
 fn order(entry: &Entry<'_>, numbering: Numbering) -> Vec<FieldKey> {
-    let kept = entry.layout.slots().filter(|slot| slot.spelling == Spelling::Nil || is_there(entry, slot.field));
+    let is_kept = |field| if field == FieldKey::Type { keeps_type(entry, numbering) } else { is_there(entry, field) };
+    let kept = entry.layout.slots().filter(|slot| slot.spelling == Spelling::Nil || is_kept(slot.field));
     let mut order: Vec<_> = kept.map(|slot| slot.field).collect();
     let wanted = if numbering == Numbering::Old { ORDER_OLD } else { &FieldKey::ALL };
     for (index, &field) in wanted.iter().enumerate() {
@@ -213,6 +214,12 @@ fn order(entry: &Entry<'_>, numbering: Numbering) -> Vec<FieldKey> {
         order.insert(before.map_or(0, |at| at.saturating_add(1)), field);
     }
     order
+}
+
+/// Whether a record that has a type is to keep it: up to 3.4 there is none where it would say nothing.
+fn keeps_type(entry: &Entry<'_>, numbering: Numbering) -> bool {
+    let says_nothing = numbering == Numbering::Old && entry.mbtype == MbType::default();
+    !says_nothing || MbType::from_letters(&entry.letters) == MbType::default()
 }
 
 /// Whether a field that the record has still has a value.
