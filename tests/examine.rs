@@ -66,7 +66,7 @@ fn show_is_what_each_release_shows() {
         assert_eq!((status, said.as_str()), (0, ""), "{path:?}");
         true
     });
-    assert!(shown.count() >= 260);
+    assert!(shown.count() >= 268);
 }
 
 #[test]
@@ -81,8 +81,9 @@ fn show_of_what_cyr_dbtool_showed_is_the_same() {
 
 #[test]
 fn show_with_a_prefix_is_the_lines_that_start_with_it() {
-    for format in ["flat", "skiplist", "twoskip"] {
-        let path = corpus().join(format!("cyrus-3.6.1/murder-{format}/be1.{format}.db"));
+    let releases = [("3.6.1", "flat"), ("3.6.1", "skiplist"), ("3.6.1", "twoskip"), ("3.13.7", "twom")];
+    for (release, format) in releases {
+        let path = corpus().join(format!("cyrus-{release}/murder-{format}/be1.{format}.db"));
         let all = fs::read(path.with_extension("show.txt")).expect("read");
         for prefix in ["N", "Nuser\x1fanna", "I", "Z"] {
             let expected: Vec<u8> = all
@@ -128,11 +129,12 @@ fn damage_behind_the_last_record_costs_nothing() {
     let harmless =
         ["garbage-tail", "zero-tail", "header-crc", "header-dirty", "header-count", "bad-magic", "header-version"];
     let cases = damaged().into_iter().filter(|(path, _)| harmless.iter().any(|name| text(path).contains(name)));
-    let seen = cases.map(|(path, _)| {
+    let seen = cases.map(|(path, format)| {
         let folder = path.parent().expect("a folder");
         let theirs = fs::read(folder.join("show.txt")).expect("read");
         let (status, ours, said) = run(&["show", text(&path)]);
-        assert_eq!(status, 1, "{path:?}: {said}");
+        // A twom file ends in zeros anyway: no damage there.
+        assert_eq!(status, i32::from(format != Format::Twom), "{path:?}: {said}");
         let ours: BTreeSet<&[u8]> = ours.lines().collect();
         assert!(theirs.lines().all(|line| ours.contains(line)), "{path:?}");
     });

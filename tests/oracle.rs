@@ -37,7 +37,8 @@ fn in_an_order_unknown_to_3_6(path: &Path) -> bool {
 #[test]
 fn show_is_what_cyr_dbtool_shows() {
     let Some(cyrus) = Cyrus::find("show_is_what_cyr_dbtool_shows") else { return };
-    let databases = common::undamaged();
+    // 3.6.1 does not know twom.
+    let databases: Vec<_> = common::undamaged().into_iter().filter(|(_, format)| *format != Format::Twom).collect();
     assert!(databases.len() >= 270, "only {} databases", databases.len());
     databases.par_iter().enumerate().for_each(|(i, (path, format))| {
         let theirs = if in_an_order_unknown_to_3_6(path) {

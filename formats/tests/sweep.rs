@@ -59,7 +59,9 @@ fn sweep_tiles(file: &Genuine) {
 #[test]
 fn tiles_cover_every_file_cut_off_or_overwritten_anywhere() {
     let files = common::genuine(65_536);
-    for format in [Format::Skiplist, Format::Twoskip, Format::Flat, Format::Show, Format::Json, Format::Text] {
+    let formats =
+        [Format::Skiplist, Format::Twoskip, Format::Twom, Format::Flat, Format::Show, Format::Json, Format::Text];
+    for format in formats {
         assert!(files.iter().any(|file| file.format == format), "no {format} in the corpus");
     }
     files.par_iter().for_each(sweep_tiles);

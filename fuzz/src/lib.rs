@@ -8,7 +8,7 @@ mod record;
 pub mod reseal;
 mod written;
 
-use coroner_formats::container::Format::{Flat, Json, Show, Skiplist, Text, Twoskip};
+use coroner_formats::container::Format::{Flat, Json, Show, Skiplist, Text, Twom, Twoskip};
 
 /// A fuzz target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -40,17 +40,29 @@ targets! {
     /// What Cyrus makes of a skiplist.
     skiplist_as_cyrus = |bytes| container::as_cyrus(bytes, Skiplist);
     /// Tiles of a twoskip file.
-    twoskip_tiles = |bytes| sealed(bytes, |bytes| container::tiles(bytes, Twoskip));
+    twoskip_tiles = |bytes| sealed(bytes, reseal::twoskip, |bytes| container::tiles(bytes, Twoskip));
     /// Live records of a twoskip file.
-    twoskip_view = |bytes| sealed(bytes, |bytes| container::view(bytes, Twoskip));
+    twoskip_view = |bytes| sealed(bytes, reseal::twoskip, |bytes| container::view(bytes, Twoskip));
     /// Verification of a twoskip file.
-    twoskip_verify = |bytes| sealed(bytes, |bytes| container::verify(bytes, Twoskip));
+    twoskip_verify = |bytes| sealed(bytes, reseal::twoskip, |bytes| container::verify(bytes, Twoskip));
     /// Carving a twoskip file.
-    twoskip_carve = |bytes| sealed(bytes, |bytes| container::carve(bytes, Twoskip));
+    twoskip_carve = |bytes| sealed(bytes, reseal::twoskip, |bytes| container::carve(bytes, Twoskip));
     /// Transactions of a twoskip file.
-    twoskip_log = |bytes| sealed(bytes, |bytes| container::log(bytes, Twoskip));
+    twoskip_log = |bytes| sealed(bytes, reseal::twoskip, |bytes| container::log(bytes, Twoskip));
     /// What Cyrus makes of a twoskip file.
-    twoskip_as_cyrus = |bytes| sealed(bytes, |bytes| container::as_cyrus(bytes, Twoskip));
+    twoskip_as_cyrus = |bytes| sealed(bytes, reseal::twoskip, |bytes| container::as_cyrus(bytes, Twoskip));
+    /// Tiles of a twom file.
+    twom_tiles = |bytes| sealed(bytes, reseal::twom, |bytes| container::tiles(bytes, Twom));
+    /// Live records of a twom file.
+    twom_view = |bytes| sealed(bytes, reseal::twom, |bytes| container::view(bytes, Twom));
+    /// Verification of a twom file.
+    twom_verify = |bytes| sealed(bytes, reseal::twom, |bytes| container::verify(bytes, Twom));
+    /// Carving a twom file.
+    twom_carve = |bytes| sealed(bytes, reseal::twom, |bytes| container::carve(bytes, Twom));
+    /// Transactions of a twom file.
+    twom_log = |bytes| sealed(bytes, reseal::twom, |bytes| container::log(bytes, Twom));
+    /// What Cyrus makes of a twom file.
+    twom_as_cyrus = |bytes| sealed(bytes, reseal::twom, |bytes| container::as_cyrus(bytes, Twom));
     /// Tiles of a flat file.
     flat_tiles = |bytes| container::tiles(bytes, Flat);
     /// Live records of a flat file.
@@ -78,9 +90,9 @@ targets! {
 }
 
 /// The input as it is, and once more with its check sums made right: few mutations survive them otherwise.
-fn sealed(bytes: &[u8], property: fn(&[u8])) {
+fn sealed(bytes: &[u8], reseal: fn(&[u8]) -> Vec<u8>, property: fn(&[u8])) {
     property(bytes);
-    let resealed = reseal::twoskip(bytes);
+    let resealed = reseal(bytes);
     if resealed != bytes {
         property(&resealed);
     }

@@ -1,5 +1,7 @@
-//! Makes the sums of a twoskip file right again, so that mutations get past them.
+//! Makes the sums of a file right again, so that mutations get past them.
 
+use coroner_formats::container::twom::layout::{DUMMY_OFFSET, Head, Header, Sums};
+use coroner_formats::image::Cursor;
 use crc32fast::hash;
 
 /// A copy of `bytes` with the header's and every record's check sums recomputed, walking the records in file order.
@@ -47,4 +49,31 @@ fn record(file: &mut [u8], at: usize) -> Option<usize> {
     seal(file, at, head_end, head_end)?;
     seal(file, head_end + 8, end, head_end + 4)?;
     Some(end - at)
+}
+
+/// The same for a twom file, whose sums its header and its DUMMY record choose.
+pub fn twom(bytes: &[u8]) -> Vec<u8> {
+    let mut file = bytes.to_vec();
+    if let Some(header) = Header::decode(Cursor::new(bytes)) {
+        twom_sum(&mut file, 0, 92, 92, Sums::of(header.flags));
+    }
+    let mut at = DUMMY_OFFSET;
+    while at < bytes.len() as u64 {
+        let head = Head::decode(Cursor::new(bytes), at).filter(|head| head.end <= bytes.len() as u64);
+        if let Some(head) = head {
+            if head.kind.is_record() {
+                twom_sum(&mut file, head.key_offset(), head.end, head.sums + 4, Sums::Xxh);
+            }
+            twom_sum(&mut file, head.offset, head.sums, head.sums, Sums::Xxh);
+        }
+        at = head.map_or(at + 8, |head| head.end);
+    }
+    file
+}
+
+fn twom_sum(file: &mut [u8], from: u64, to: u64, place: u64, sums: Sums) {
+    let sum = file.get(from as usize..to as usize).and_then(|bytes| sums.compute(bytes));
+    if let (Some(sum), Some(place)) = (sum, file.get_mut(place as usize..place as usize + 4)) {
+        place.copy_from_slice(&sum.to_le_bytes());
+    }
 }

@@ -112,9 +112,10 @@ impl FormatName {
 
 impl ValueEnum for FormatName {
     fn value_variants<'a>() -> &'a [Self] {
-        const ALL: [FormatName; 6] = [
+        const ALL: [FormatName; 7] = [
             FormatName(Format::Skiplist),
             FormatName(Format::Twoskip),
+            FormatName(Format::Twom),
             FormatName(Format::Flat),
             FormatName(Format::Show),
             FormatName(Format::Json),
@@ -135,6 +136,8 @@ pub enum WritableName {
     Skiplist,
     /// Cyrus 2.5 and later
     Twoskip,
+    /// Cyrus 3.13 and later
+    Twom,
     /// Sorted lines of text
     Flat,
 }
@@ -145,6 +148,7 @@ impl WritableName {
         match self {
             WritableName::Skiplist => Format::Skiplist,
             WritableName::Twoskip => Format::Twoskip,
+            WritableName::Twom => Format::Twom,
             WritableName::Flat => Format::Flat,
         }
     }

@@ -46,7 +46,7 @@ pub fn undamaged() -> Vec<(PathBuf, Format)> {
     };
     let format = |path: PathBuf| {
         let format = detect(&fs::read(&path).expect("a corpus file")).format?;
-        matches!(format, Format::Skiplist | Format::Twoskip | Format::Flat).then_some((path, format))
+        matches!(format, Format::Skiplist | Format::Twoskip | Format::Twom | Format::Flat).then_some((path, format))
     };
     files(&corpus, &wanted).into_iter().filter_map(format).collect()
 }

@@ -19,6 +19,7 @@ pub mod flat;
 pub mod order;
 pub mod shape;
 pub mod skiplist;
+pub mod twom;
 pub mod twoskip;
 mod write;
 
@@ -281,6 +282,7 @@ pub fn open(bytes: &[u8], format: Format) -> Result<Box<dyn Database<'_> + '_>, 
     match format {
         Format::Skiplist => Ok(Box::new(skiplist::Db::new(bytes))),
         Format::Twoskip => Ok(Box::new(twoskip::Db::new(bytes))),
+        Format::Twom => Ok(Box::new(twom::Db::new(bytes))),
         Format::Flat => Ok(Box::new(flat::Flat::new(bytes))),
         Format::Show | Format::Json | Format::Text => Ok(crate::text::open(bytes, format)),
         _ => Err(Unsupported(format)),

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
-use super::{Format, KeyOrder, flat, skiplist, twoskip};
+use super::{Format, KeyOrder, flat, skiplist, twom, twoskip};
 
 /// What a file needs to know beside its records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,11 +34,11 @@ pub enum WriteError {
     /// What a flat file can't hold.
     #[error(transparent)]
     Flat(#[from] flat::writer::WriteError),
-    /// What the system says, or what a twoskip file can't hold.
+    /// What the system says, or what a twoskip or twom file can't hold.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The format is read only.
-    #[error("{0} files are not written by this version of coroner: choose skiplist, twoskip or flat")]
+    #[error("{0} files are not written by this version of coroner: choose skiplist, twoskip, twom or flat")]
     Unsupported(Format),
 }
 
@@ -68,6 +68,10 @@ where
         Format::Twoskip => {
             let options = twoskip::writer::Options { order: options.order, ..Default::default() };
             twoskip::writer::write(&mut *out, records, options)?;
+        }
+        // Cyrus reads no other order of keys than bytewise; records that come in another one are refused.
+        Format::Twom => {
+            twom::write(&mut *out, records, twom::Options::default())?;
         }
         Format::Flat => {
             let mut writer = flat::writer::Writer::new(BufWriter::with_capacity(1 << 20, &mut *out), options.style);

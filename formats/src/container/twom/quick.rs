@@ -1,0 +1,265 @@
+//! Proves in one pass over the file and one over its pointers that a file is sound.
+//!
+//! Nothing is allocated for a record, only a bit for every eight bytes of the file; both passes are divided by the list's
+//! upper levels, and run side by side. Where the proof fails, [`careful`](super::careful) says why.
+//!
+//! A version of a key is either the ancestor of exactly one other version, or the newest, and then exactly one pointer of
+//! level 0 leads to it. So each version's bit is turned over once when it is read and once when it is named, and in the
+//! end all are clear, with as many namings as versions.
+
+use rayon::prelude::*;
+
+use super::bits::Bits;
+use super::file::File;
+use super::layout::{ALIGN, FIRST_OFFSET, Head, Header, MARK_LEN, MAX_LEVEL, SHORT_KEY_MAX, SHORT_VALUE_MAX, Type};
+
+const LEVELS: usize = MAX_LEVEL as usize;
+/// Bytes of a file for which one part is worth while.
+const PART_LEN: u64 = 1 << 20;
+/// No offset of a node: stands for a level that a part has not met yet.
+const UNSEEN: u64 = u64::MAX;
+
+/// Whether everything behind the header is as a healthy Cyrus leaves it. The header itself must have been found sound.
+pub fn is_sound(file: &File<'_>, header: &Header) -> bool {
+    if header.current_size != file.limit {
+        return false;
+    }
+    let cuts = file.splits(usize::try_from(file.limit / PART_LEN).unwrap_or(1));
+    let bits = Bits::new(file.limit);
+    let Some((read, reached)) = look(file, header, &cuts, &bits) else { return false };
+    let live = read.records.checked_sub(read.dead_records);
+    let counts_fit = live == Some(header.num_records)
+        && read.commits == header.num_commits
+        && read.dirty_size == header.dirty_size
+        && read.records + read.deletes == read.named + reached;
+    counts_fit && bits.is_empty() && !has_tail(file)
+}
+
+/// Whether anything but zeros stands behind the committed size.
+pub fn has_tail(file: &File<'_>) -> bool {
+    file.cursor.rest(file.limit).iter().any(|&byte| byte != 0)
+}
+
+/// What reading a part of the file counts.
+struct Read {
+    records: u64,
+    deletes: u64,
+    /// Records and DELETEs that are ancestors.
+    named: u64,
+    /// Records that are ancestors.
+    dead_records: u64,
+    dirty_size: u64,
+    commits: u64,
+    /// What the part's first COMMIT names.
+    first_start: Option<u64>,
+    /// Where the part's last COMMIT ends.
+    last_end: Option<u64>,
+}
+
+/// Reads every stretch of the file and walks every part of the list. A repack writes records in key order: each stretch of
+/// such a file is a part of its list, and read twice while it is in a cache.
+fn look(file: &File<'_>, header: &Header, cuts: &[u64], bits: &Bits) -> Option<(Read, u64)> {
+    let stretches = stretches(file, cuts);
+    let parts = parts(file, cuts)?;
+    let both: Option<Vec<_>> = (0..stretches.len().max(parts.len()))
+        .into_par_iter()
+        .map(|i| {
+            let read = match stretches.get(i) {
+                Some(&(start, end)) => Some(read_part(file, header, start, end, bits)?),
+                None => None,
+            };
+            let walked = match parts.get(i) {
+                Some((start, end)) => Some(walk_part(file, start, *end, bits)?),
+                None => None,
+            };
+            Some((read, walked))
+        })
+        .collect();
+    let (read, walked): (Vec<_>, Vec<_>) = both?.into_iter().unzip();
+    Some((join_read(file, read.into_iter().flatten())?, join_walked(file, walked.into_iter().flatten())?))
+}
+
+/// The stretches between the cuts in physical order.
+fn stretches(file: &File<'_>, cuts: &[u64]) -> Vec<(u64, u64)> {
+    let mut ends = cuts.to_vec();
+    ends.sort_unstable();
+    ends.push(file.limit);
+    let starts = [FIRST_OFFSET].into_iter().chain(ends.iter().copied());
+    starts.zip(ends.iter().copied()).filter(|(start, end)| start < end).collect()
+}
+
+/// Whether the stretches fit together up to the committed size, and what they count.
+fn join_read(file: &File<'_>, stretches: impl Iterator<Item = Read>) -> Option<Read> {
+    let mut all = Read::none();
+    let mut reached = FIRST_OFFSET;
+    for stretch in stretches {
+        if stretch.first_start.is_some_and(|start| start != reached) {
+            return None;
+        }
+        reached = stretch.last_end.unwrap_or(reached);
+        all.add(&stretch);
+    }
+    (reached == file.limit).then_some(all)
+}
+
+impl Read {
+    fn none() -> Self {
+        Read {
+            records: 0,
+            deletes: 0,
+            named: 0,
+            dead_records: 0,
+            dirty_size: 0,
+            commits: 0,
+            first_start: None,
+            last_end: None,
+        }
+    }
+
+    fn add(&mut self, other: &Read) {
+        self.records += other.records;
+        self.deletes += other.deletes;
+        self.named += other.named;
+        self.dead_records += other.dead_records;
+        self.dirty_size = self.dirty_size.saturating_add(other.dirty_size);
+        self.commits += other.commits;
+    }
+}
+
+/// Reads the items from `start` to `end`; `None` as soon as something is not as it should be.
+fn read_part(file: &File<'_>, header: &Header, start: u64, end: u64, bits: &Bits) -> Option<Read> {
+    let cursor = file.cursor;
+    let mut read = Read::none();
+    let mut at = start;
+    while at < end {
+        let head = Head::decode(cursor, at).filter(|head| head.end <= end && head.kind != Type::Dummy)?;
+        let sums_agree = head.head_agrees(cursor, file.sums) && head.tail_agrees(cursor, file.sums);
+        if !sums_agree || !is_well_formed(file, header, &head) {
+            return None;
+        }
+        if head.kind == Type::Commit {
+            if read.last_end.is_some_and(|last| last != head.start(cursor)) {
+                return None;
+            }
+            read.first_start.get_or_insert(head.start(cursor));
+            read.last_end = Some(head.end);
+            read.commits += 1;
+        } else {
+            bits.toggle(at);
+            read.records += u64::from(head.kind.is_record());
+            if head.kind == Type::Delete {
+                read.deletes += 1;
+                read.dirty_size += MARK_LEN;
+            }
+            name_ancestor(file, &head, bits, &mut read)?;
+        }
+        at = head.end;
+    }
+    Some(read)
+}
+
+/// What can be said of a record by itself.
+fn is_well_formed(file: &File<'_>, header: &Header, head: &Head) -> bool {
+    if !head.kind.is_record() {
+        return true;
+    }
+    let cursor = file.cursor;
+    let word_can_be = |word: u64| word == 0 || (FIRST_OFFSET..file.limit).contains(&word) && word.is_multiple_of(ALIGN);
+    let long = head.key_len > SHORT_KEY_MAX || head.value_len > SHORT_VALUE_MAX;
+    head.key_len > 0
+        && head.kind.is_fat() == long
+        && u32::from(head.level) <= header.maxlevel
+        && head.is_filled(cursor)
+        && (0..=head.level).all(|index| word_can_be(head.pointer(cursor, index)))
+}
+
+/// Holds an item against its ancestor, and names that.
+fn name_ancestor(file: &File<'_>, head: &Head, bits: &Bits, read: &mut Read) -> Option<()> {
+    let Some(offset) = head.ancestor(file.cursor) else { return Some(()) };
+    let ancestor = file.item(offset).filter(|ancestor| ancestor.end <= head.offset)?;
+    let record = file.record_of(offset)?;
+    let newer = file.record_of(head.offset)?;
+    let same = newer.offset == record.offset
+        || newer.key(file.cursor) == record.key(file.cursor) && newer.level == record.level;
+    if !same || head.kind == Type::Delete && !ancestor.kind.is_record() {
+        return None;
+    }
+    bits.toggle(offset);
+    read.named += 1;
+    if ancestor.kind.is_record() {
+        read.dead_records += 1;
+        read.dirty_size = read.dirty_size.checked_add(ancestor.total_len())?;
+    }
+    Some(())
+}
+
+/// What one part of level 0 says about all levels: the first node of each, and where its last one leads.
+struct Walked {
+    first: [u64; LEVELS],
+    next: [u64; LEVELS],
+    nodes: u64,
+}
+
+/// The parts of the list: the node behind which each starts, and the offset of the one that it ends with.
+fn parts(file: &File<'_>, cuts: &[u64]) -> Option<Vec<(Head, Option<u64>)>> {
+    let nodes: Option<Vec<Head>> = cuts.iter().map(|&cut| file.record(cut)).collect();
+    let starts = [file.dummy()?].into_iter().chain(nodes?);
+    let ends = cuts.iter().copied().map(Some).chain([None]);
+    Some(starts.zip(ends).collect())
+}
+
+/// Whether the parts fit together, so that every pointer of every level leads to the next node of that level; the number
+/// of nodes.
+fn join_walked(file: &File<'_>, parts: impl Iterator<Item = Walked>) -> Option<u64> {
+    let dummy = file.dummy()?;
+    let mut expected = [0; LEVELS];
+    for (level, word) in (1..MAX_LEVEL).zip(expected.iter_mut().skip(1)) {
+        *word = dummy.pointer(file.cursor, level.checked_add(1)?);
+    }
+    let mut nodes = 0;
+    for part in parts {
+        for (expected, (&first, &next)) in expected.iter_mut().zip(part.first.iter().zip(&part.next)) {
+            if first == UNSEEN {
+                continue;
+            }
+            if *expected != first {
+                return None;
+            }
+            *expected = next;
+        }
+        nodes += part.nodes;
+    }
+    expected.iter().all(|&pointer| pointer == 0).then_some(nodes)
+}
+
+/// Walks from behind `start` to the node at `end`, that included; without one to the end of the list. `None` as soon as
+/// something is not as it should be. Ascending keys keep it from going in a circle.
+fn walk_part(file: &File<'_>, start: &Head, end: Option<u64>, bits: &Bits) -> Option<Walked> {
+    let cursor = file.cursor;
+    let mut walked = Walked { first: [UNSEEN; LEVELS], next: [UNSEEN; LEVELS], nodes: 0 };
+    let mut at = *start;
+    let mut key = start.key(cursor);
+    while end != Some(at.offset) {
+        let pointer = at.next(cursor, file.limit);
+        if pointer == 0 {
+            return end.is_none().then_some(walked);
+        }
+        let (_, node) = file.next(&at)?;
+        let node_key = node.key(cursor);
+        if node_key <= key || !bits.toggle(pointer) {
+            return None;
+        }
+        let levels = walked.first.iter_mut().zip(&mut walked.next).skip(1);
+        for (level, (first, next)) in (1..node.level).zip(levels) {
+            if *next == UNSEEN {
+                *first = node.offset;
+            } else if *next != node.offset {
+                return None;
+            }
+            *next = node.pointer(cursor, level.checked_add(1)?);
+        }
+        walked.nodes += 1;
+        (at, key) = (node, node_key);
+    }
+    Some(walked)
+}
