@@ -142,7 +142,7 @@ impl<'a> Harvest<'a> {
         if !self.of_mailboxes {
             return in_place || !odd;
         }
-        let controls = record.key.iter().copied().any(shape::is_odd_in_key);
+        let controls = layout::has_controls(&record.key);
         let fits = match shape::judge(&record.value) {
             Verdict::Whole => true,
             Verdict::Spoilt => false,

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2_iter};
 
+use crate::container::shape::is_odd_in_key;
+
 /// Introduces an escaped byte (`lib/cyrusdb_flat.c`, `ESCAPE`; since 2.5.0).
 pub const ESCAPE: u8 = 0xFF;
 
@@ -101,6 +103,11 @@ pub fn bad_escape(raw: &[u8]) -> Option<usize> {
         skip = (good && second == Some(ESCAPE)).then(|| at.saturating_add(1));
         !good
     })
+}
+
+/// Whether a key, unescaped, holds controls that no mailbox's name has. A TAB can be meant: escaped, it does no harm.
+pub fn has_controls(key: &[u8]) -> bool {
+    key.iter().any(|&byte| byte != KEY_END && is_odd_in_key(byte))
 }
 
 /// Whether the escape for TAB is in `raw`.

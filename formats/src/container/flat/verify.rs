@@ -118,8 +118,7 @@ impl<'a> Pass<'a, '_, '_> {
         if let Some(before) = before {
             self.pair(&before, piece);
         }
-        // Other formats' users can have a TAB in a key; escaped, it does no harm.
-        if layout::decode(piece.key).iter().any(|&byte| byte != b'\t' && shape::is_odd_in_key(byte)) {
+        if layout::has_controls(&layout::decode(piece.key)) {
             let odd = "a key with control bytes";
             self.report(&rules::ODD_KEY, piece.key_span(), piece, odd);
         }
