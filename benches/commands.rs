@@ -79,6 +79,10 @@ fn cases() -> Vec<Case> {
         case("verify --depth structure", &["verify", "--depth", "structure"], false, false),
         case("show", &["show"], false, false),
         case("list --json", &["list", "--json"], false, false),
+        case("convert to skiplist", &["convert", "--to", "skiplist", "--force", "-o"], false, true),
+        case("convert to twoskip", &["convert", "--to", "twoskip", "--force", "-o"], false, true),
+        case("convert to flat", &["convert", "--to", "flat", "--force", "-o"], false, true),
+        case("convert to json", &["convert", "--to", "json", "--force", "-o"], false, true),
         case("recover, 1 % of the pages damaged", &["recover", "--force", "-o"], true, true),
     ]
 }

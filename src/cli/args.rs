@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use coroner::formats::container::{Format, KeyOrder};
 use coroner::input::{Locking, Options};
 
-use super::{diff, digest, hexdump, inspect, list, log, recover, show, synth, verify};
+use super::{convert, diff, digest, hexdump, inspect, list, log, recover, show, synth, verify};
 
 /// Examines, recovers, repairs and converts the mailbox lists (mailboxes.db) of Cyrus IMAP servers.
 #[derive(Parser, Debug)]
@@ -37,6 +37,7 @@ pub enum Command {
     Hexdump(hexdump::Args),
     Log(log::Args),
     Recover(recover::Args),
+    Convert(convert::Args),
     Synth(synth::Args),
     Diff(diff::Args),
     Digest(digest::Args),
@@ -99,6 +100,13 @@ pub struct Past {
 #[derive(Clone, Copy, Debug)]
 pub struct FormatName(Format);
 
+impl FormatName {
+    /// The format.
+    pub fn format(self) -> Format {
+        self.0
+    }
+}
+
 impl ValueEnum for FormatName {
     fn value_variants<'a>() -> &'a [Self] {
         const ALL: [FormatName; 6] = [
@@ -142,6 +150,13 @@ impl WritableName {
 /// A key order by name.
 #[derive(Clone, Copy, Debug)]
 pub struct OrderName(KeyOrder);
+
+impl OrderName {
+    /// The order.
+    pub fn order(self) -> KeyOrder {
+        self.0
+    }
+}
 
 impl ValueEnum for OrderName {
     fn value_variants<'a>() -> &'a [Self] {

@@ -2,6 +2,7 @@
 
 mod args;
 mod bar;
+mod convert;
 mod diff;
 mod digest;
 mod hexdump;
@@ -82,6 +83,7 @@ fn run(cli: &Cli) -> Done {
     let outcome = match &cli.command {
         Command::Log(args) => log::run(args, common, &mut out),
         Command::Recover(args) => recover::run(args, common, &mut out),
+        Command::Convert(args) => convert::run(args, common, &mut out),
         Command::Synth(args) => synth::run(args, common, &mut out),
         Command::Inspect(args) => inspect::run(args, common, &mut out),
         Command::Show(args) => show::run(args, common, &mut out),

@@ -1,6 +1,7 @@
 //! What the commands do: no command line here, and no printing.
 
 pub mod canon;
+pub mod convert;
 pub mod diff;
 pub mod digest;
 pub mod entries;

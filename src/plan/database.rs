@@ -53,13 +53,20 @@ pub fn options<'r>(
 /// are written raw, unless some byte can't be.
 fn flat_style<'r>(records: impl IntoIterator<Item = (&'r [u8], &'r [u8])>) -> flat::Style {
     let mut tabs = false;
+    // Without an early end the compiler looks at many bytes at once.
+    let any = |bytes: &[u8], wanted: fn(u8) -> bool| bytes.iter().fold(false, |found, &byte| found | wanted(byte));
     for (key, value) in records {
-        if key.iter().chain(value).any(|byte| matches!(byte, 0 | b'\r' | b'\n' | 0xFF)) {
+        if any(key, unwritable) || any(value, unwritable) {
             return flat::Style::Escaped;
         }
-        tabs |= value.contains(&b'\t');
+        tabs = tabs || any(value, |byte| byte == b'\t');
     }
     if tabs { flat::Style::Raw } else { flat::Style::Escaped }
+}
+
+/// Whether a flat file can hold a byte only as an escape.
+fn unwritable(byte: u8) -> bool {
+    matches!(byte, 0 | b'\r' | b'\n' | 0xFF)
 }
 
 /// Writes `records`, which stand in the order of `options`, as a new file.

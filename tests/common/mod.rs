@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use coroner::formats::container::{Format, detect};
+use coroner::formats::container::{Format, KeyOrder, detect, open};
 
 /// The corpus folder.
 pub fn corpus() -> PathBuf {
@@ -48,4 +48,27 @@ pub fn undamaged() -> Vec<(PathBuf, Format)> {
         matches!(format, Format::Skiplist | Format::Twoskip | Format::Flat).then_some((path, format))
     };
     files(&corpus, &wanted).into_iter().filter_map(format).collect()
+}
+
+/// The live records of a database file, in its own order.
+pub fn records(path: &Path) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let Some(format) = detect(&bytes).format else {
+        assert!(bytes.is_empty(), "{}: no database", path.display());
+        return Vec::new();
+    };
+    let database = open(&bytes, format).expect("a format that is read");
+    let mut records = Vec::new();
+    database.view(KeyOrder::Unsigned, 1).walk(0, &mut |record| {
+        records.push((record.key.into_owned(), record.value.into_owned()));
+        true
+    });
+    records
+}
+
+/// The digest that coroner prints of a file.
+pub fn digest(path: &Path) -> String {
+    let output = coroner([Path::new("digest"), path]);
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.split_whitespace().next().unwrap_or_else(|| panic!("{}: no digest", path.display())).to_owned()
 }

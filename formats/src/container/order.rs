@@ -32,7 +32,7 @@ impl KeyOrder {
 
     /// Where a byte stands among bytes.
     #[inline]
-    fn rank(self, byte: u8) -> u8 {
+    pub fn rank(self, byte: u8) -> u8 {
         match self {
             KeyOrder::Signed => byte ^ 0x80,
             KeyOrder::Unsigned => byte,

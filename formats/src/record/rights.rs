@@ -7,6 +7,9 @@ pub struct Rights(u32);
 /// All rights, in the order in which Cyrus writes them (`lib/acl.c`, `cyrus_acl_masktostr`).
 pub const ALL: &[u8] = b"lrswipkxtecdan0123456789";
 
+/// Rights that 2.3 and 2.4 know.
+pub const UP_TO_2_4: &[u8] = b"lrswipkxtecda0123456789";
+
 /// Rights that 2.2 and older know.
 const UP_TO_2_2: &[u8] = b"lrswipcda0123456789";
 

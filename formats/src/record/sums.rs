@@ -112,7 +112,7 @@ fn widen(hash: u64) -> u128 {
 
 /// Calls `take` with each identifier of a mailbox's ACL that needs a reverse-ACL key (`imap/mboxlist.c`,
 /// `mboxlist_update_racl`): it may look up the mailbox (since 3.6: or read it), and is neither owner nor admin.
-pub(crate) fn each_right(entry: &Entry<'_>, context: &Context, take: &mut dyn FnMut(&[u8])) {
+pub fn each_right(entry: &Entry<'_>, context: &Context, take: &mut dyn FnMut(&[u8])) {
     if entry.is_tombstone() || entry.acl.is_empty() {
         return;
     }

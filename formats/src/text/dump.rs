@@ -47,6 +47,37 @@ impl<'a> Dump<'a> {
         survey.recognise().filter(|_| self.format == Format::Text)
     }
 
+    /// Where at most `parts` parts of about one length start, each with an entry; the last offset is the file's end.
+    fn starts(&self, parts: usize) -> Vec<u64> {
+        let step = (self.cursor.len() / parts.max(1) as u64).max(1);
+        let mut starts = vec![0];
+        for part in 1..parts as u64 {
+            let from = part.saturating_mul(step).max(starts.last().copied().unwrap_or_default());
+            let found = match self.format {
+                Format::Json => json_scan::boundary(self.cursor, from),
+                Format::Text => scan::boundary(self.cursor, from),
+                // A value of records as lines can go on over several lines.
+                _ => None,
+            };
+            let Some(start) = found else { break };
+            if starts.last().is_some_and(|&last| last < start) {
+                starts.push(start);
+            }
+        }
+        starts.push(self.cursor.len());
+        starts
+    }
+
+    /// The items of one part.
+    fn items_of(&self, start: u64, end: u64) -> Items<'a> {
+        let cursor = self.cursor.span(Span::new(0, end)).map_or(self.cursor, Cursor::new);
+        match self.format {
+            Format::Text => scan::items_from(cursor, start),
+            Format::Json => json_scan::items_from(cursor, start),
+            _ => show::items(cursor),
+        }
+    }
+
     /// Visits the records in file order until the visitor answers `false`.
     fn records(&self, visit: &mut dyn FnMut(Record<'a>) -> bool) {
         for item in self.items() {
@@ -114,8 +145,8 @@ impl<'a> Database<'a> for Dump<'a> {
         }
     }
 
-    fn view<'s>(&'s self, _order: KeyOrder, _parts: usize) -> Box<dyn View<'a> + 's> {
-        Box::new(DumpView { dump: *self })
+    fn view<'s>(&'s self, _order: KeyOrder, parts: usize) -> Box<dyn View<'a> + 's> {
+        Box::new(DumpView { dump: *self, starts: self.starts(parts) })
     }
 
     fn carve(&self, order: KeyOrder) -> Carved<'a> {
@@ -209,19 +240,27 @@ fn tile<'a>(item: Item<'a>) -> Tile<'a> {
     }
 }
 
-/// The records of a dump as a view of one part: a dump promises no order to search by.
+/// The records of a dump as a view; a dump promises no order to search by.
 struct DumpView<'a> {
     dump: Dump<'a>,
+    starts: Vec<u64>,
 }
 
 impl<'a> View<'a> for DumpView<'a> {
     fn parts(&self) -> usize {
-        1
+        self.starts.len().saturating_sub(1).max(1)
     }
 
     fn walk(&self, part: usize, visit: &mut dyn FnMut(Record<'a>) -> bool) {
-        if part == 0 {
-            self.dump.records(visit);
+        let (Some(&start), Some(&end)) = (self.starts.get(part), self.starts.get(part.saturating_add(1))) else {
+            return;
+        };
+        for item in self.dump.items_of(start, end) {
+            if let Some(record) = record(item)
+                && !visit(record)
+            {
+                return;
+            }
         }
     }
 

@@ -15,7 +15,7 @@ use nom::{IResult, Parser};
 
 use crate::container::shape;
 
-pub use super::json_write::{PlainEntry, PlainHistory, WriteError, Writer, write_entry};
+pub use super::json_write::{PlainEntry, PlainHistory, WriteError, Writer, append_entry, write_entry};
 
 /// Pairs of identifier and rights.
 pub type Pairs<'a> = Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>;
@@ -306,6 +306,9 @@ impl<'a> JsonFields<'a> {
 /// # Errors
 /// [`Unreadable`] if it is no object, or its members are not separated as JSON has it.
 pub fn parse(object: &[u8]) -> Result<JsonFields<'_>, Unreadable> {
+    if let Some(fields) = super::json_plain::parse(object) {
+        return Ok(fields);
+    }
     let mut fields = JsonFields::default();
     members(object, &mut |name, value| fields.push(name, value))?;
     Ok(fields)

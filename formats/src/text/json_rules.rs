@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 
 use super::item::{Item, What};
 use super::verify::describe;
-use super::{json, rules};
+use super::{json, json_plain, rules};
 use crate::finding::{Finding, Sink};
 
 /// Checks one entry.
@@ -14,6 +14,12 @@ pub(super) fn item(item: &Item<'_>, sink: &mut Sink<'_>) {
     let mut report = |rule, what: String| sink(Finding::new(rule, item.span, describe(item, what)));
     if key.is_empty() {
         report(&rules::NO_NAME, "the name is empty".to_owned());
+    }
+    if let Some(fields) = json_plain::parse(value) {
+        if let Some(name) = fields.name.as_ref().filter(|name| *name != key) {
+            report(&rules::JSON_NAME, format!("the name inside is {}", name.as_bstr()));
+        }
+        return;
     }
     let strict = serde_json::from_slice::<IgnoredAny>(value);
     let fields = json::parse(value);

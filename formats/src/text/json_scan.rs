@@ -16,17 +16,35 @@ const ENTRY_LEN: u64 = 65_536;
 
 /// The items of a dump in file order.
 pub fn items<'a>(cursor: Cursor<'a>) -> Items<'a> {
+    items_from(cursor, 0)
+}
+
+/// The items from `start` on, which is 0 or what [`boundary`] answers; their lines are counted from there.
+pub fn items_from<'a>(cursor: Cursor<'a>, start: u64) -> Items<'a> {
     let scan = Scan {
         cursor,
-        at: 0,
+        at: start,
         number: 1,
-        place: Place::Front,
+        place: if start == 0 { Place::Front } else { Place::Inside },
         comma: Comma::Open,
         line_end: 0,
         line_doubt: 0,
         entry_doubt: 0,
     };
     Box::new(scan)
+}
+
+/// Where the first entry behind `from` starts that stands on a line of its own, as Cyrus prints it.
+pub fn boundary(cursor: Cursor<'_>, from: u64) -> Option<u64> {
+    let rest = cursor.rest(from);
+    let starts = memmem::find_iter(rest, b"},\n\"").map(|end| end.saturating_add(3));
+    // A few that are no entry's say that the dump is laid out in another way.
+    let mut starts = starts.take(64).filter(|&start| {
+        let line = rest.get(start..).unwrap_or_default();
+        let used = json::entry_name(line).map(|(.., used)| used);
+        used.and_then(|used| line.get(used..)).is_some_and(|object| object.starts_with(b"{\"name\": "))
+    });
+    starts.next().map(|start| from.saturating_add(start as u64))
 }
 
 /// Where in the dump we are.

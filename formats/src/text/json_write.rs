@@ -74,9 +74,21 @@ pub enum WriteError {
 /// # Errors
 /// See [`WriteError`]; nothing is written unless the system refuses.
 pub fn write_entry(out: &mut dyn Write, entry: &PlainEntry<'_>) -> Result<(), WriteError> {
-    let mut object = Object { text: Vec::new(), mailbox: entry.name };
+    let mut text = Vec::new();
+    append_entry(&mut text, entry)?;
+    Ok(out.write_all(&text)?)
+}
+
+/// The same, at the end of `text`; answers where in it the object starts.
+///
+/// # Errors
+/// [`WriteError::NotUtf8`]; `text` then ends in a part of the entry.
+pub fn append_entry(text: &mut Vec<u8>, entry: &PlainEntry<'_>) -> Result<usize, WriteError> {
+    let mut object = Object { text, mailbox: entry.name };
     object.string("name", entry.name)?;
-    object.text.extend(b": {");
+    object.text.extend(b": ");
+    let start = object.text.len();
+    object.text.push(b'{');
     object.member("name", "name", entry.name)?;
     object.times(entry.mtime, entry.uidvalidity, entry.createdmodseq, entry.foldermodseq);
     object.next_member("mbtype", Some(entry.mbtype))?;
@@ -88,38 +100,62 @@ pub fn write_entry(out: &mut dyn Write, entry: &PlainEntry<'_>) -> Result<(), Wr
     object.next_member("jmapId", entry.jmap_id)?;
     object.history(entry.name_history)?;
     object.text.push(b'}');
-    Ok(out.write_all(&object.text)?)
+    Ok(start)
 }
 
 struct Object<'a> {
-    text: Vec<u8>,
+    text: &'a mut Vec<u8>,
     mailbox: &'a [u8],
 }
 
 impl Object<'_> {
     fn string(&mut self, field: &'static str, value: &[u8]) -> Result<(), WriteError> {
-        let refused = || WriteError::NotUtf8 { name: self.mailbox.to_vec(), field };
-        let value = std::str::from_utf8(value).map_err(|_| refused())?;
         self.text.push(b'"');
-        for character in value.chars() {
-            match character {
-                '"' => self.text.extend(b"\\\""),
-                '\\' => self.text.extend(b"\\\\"),
-                '\u{8}' => self.text.extend(b"\\b"),
-                '\u{c}' => self.text.extend(b"\\f"),
-                '\n' => self.text.extend(b"\\n"),
-                '\r' => self.text.extend(b"\\r"),
-                '\t' => self.text.extend(b"\\t"),
-                '\0'..='\u{1f}' => self.text.extend(format!("\\u{:04X}", u32::from(character)).as_bytes()),
-                _ => self.text.extend(character.encode_utf8(&mut [0; 4]).as_bytes()),
-            }
+        let plain = |&byte: &u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
+        // Without an early end the compiler looks at many bytes at once.
+        if value.iter().fold(true, |all, byte| all & plain(byte)) {
+            self.text.extend_from_slice(value);
+        } else {
+            let refused = || WriteError::NotUtf8 { name: self.mailbox.to_vec(), field };
+            let value = std::str::from_utf8(value).map_err(|_| refused())?;
+            value.chars().for_each(|character| self.character(character));
         }
         self.text.push(b'"');
         Ok(())
     }
 
+    fn character(&mut self, character: char) {
+        match character {
+            '"' => self.text.extend(b"\\\""),
+            '\\' => self.text.extend(b"\\\\"),
+            '\u{8}' => self.text.extend(b"\\b"),
+            '\u{c}' => self.text.extend(b"\\f"),
+            '\n' => self.text.extend(b"\\n"),
+            '\r' => self.text.extend(b"\\r"),
+            '\t' => self.text.extend(b"\\t"),
+            '\0'..='\u{1f}' => self.text.extend(format!("\\u{:04X}", u32::from(character)).as_bytes()),
+            _ => self.text.extend(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+
+    /// Adds a number in decimal digits.
+    fn digits(&mut self, number: u64) {
+        let mut digits = [b'0'; 20];
+        let (mut rest, mut from) = (number, digits.len());
+        for (place, digit) in digits.iter_mut().enumerate().rev() {
+            *digit = b'0' + (rest % 10) as u8;
+            (rest, from) = (rest / 10, place);
+            if rest == 0 {
+                break;
+            }
+        }
+        self.text.extend_from_slice(digits.get(from..).unwrap_or_default());
+    }
+
     fn member(&mut self, name: &'static str, field: &'static str, value: &[u8]) -> Result<(), WriteError> {
-        self.text.extend(format!("\"{name}\": ").as_bytes());
+        self.text.push(b'"');
+        self.text.extend_from_slice(name.as_bytes());
+        self.text.extend_from_slice(b"\": ");
         self.string(field, value)
     }
 
@@ -132,16 +168,27 @@ impl Object<'_> {
     fn times(&mut self, mtime: u64, uidvalidity: u64, createdmodseq: u64, foldermodseq: u64) {
         let named = [("mtime", mtime), ("uidvalidity", uidvalidity), ("createdmodseq", createdmodseq)];
         for (name, number) in named.into_iter().chain([("foldermodseq", foldermodseq)]) {
-            self.text.extend(format!(", \"{name}\": \"{number}\"").as_bytes());
+            self.text.extend_from_slice(b", \"");
+            self.text.extend_from_slice(name.as_bytes());
+            self.text.extend_from_slice(b"\": \"");
+            self.digits(number);
+            self.text.push(b'"');
         }
     }
 
     fn acl(&mut self, acl: &[(&[u8], &[u8])]) -> Result<(), WriteError> {
         self.text.extend(b", \"acl\": {");
-        let mut last: BTreeMap<&[u8], &[u8]> = acl.iter().copied().collect();
         let mut comma = false;
-        for (identifier, _) in acl {
-            let Some(rights) = last.remove(identifier) else { continue };
+        // Nearly all lists are short: looking back beats a map.
+        let mut last: Option<BTreeMap<&[u8], &[u8]>> = (acl.len() > 16).then(|| acl.iter().copied().collect());
+        for (index, (identifier, _)) in acl.iter().enumerate() {
+            let same = |(other, _): &&(&[u8], &[u8])| other == identifier;
+            let rights = match &mut last {
+                Some(last) => last.remove(identifier),
+                None if acl.iter().take(index).any(|pair| same(&pair)) => None,
+                None => acl.iter().rev().find(same).map(|(_, rights)| *rights),
+            };
+            let Some(rights) = rights else { continue };
             self.text.extend(if comma { &b", "[..] } else { b"" });
             self.string("ACL", identifier)?;
             self.text.extend(b": ");

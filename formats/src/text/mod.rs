@@ -5,6 +5,7 @@ mod dump;
 mod eras;
 pub mod item;
 pub mod json;
+mod json_plain;
 mod json_rules;
 mod json_scan;
 mod json_write;

@@ -18,7 +18,21 @@ pub const BUFFER_LEN: usize = 16_383;
 
 /// The items of a dump in file order.
 pub fn items<'a>(cursor: Cursor<'a>) -> Items<'a> {
-    Box::new(Scan { lines: Lines::new(cursor.all(), 0), number: 0, glued: None })
+    items_from(cursor, 0)
+}
+
+/// The items from `start` on, which is the start of a line; their lines are counted from there.
+pub fn items_from<'a>(cursor: Cursor<'a>, start: u64) -> Items<'a> {
+    Box::new(Scan { lines: Lines::new(cursor.rest(start), start), number: 0, glued: None })
+}
+
+/// Where the first line behind `from` starts that no buffer cut off from the one before it.
+pub fn boundary(cursor: Cursor<'_>, from: u64) -> Option<u64> {
+    let rest = cursor.rest(from);
+    let first = memchr(b'\n', rest)?.checked_add(1)?;
+    let second = memchr(b'\n', rest.get(first..)?)?;
+    let start = if second == BUFFER_LEN { None } else { first.checked_add(second)?.checked_add(1) };
+    start.map(|start| from.saturating_add(start as u64)).filter(|&start| start < cursor.len())
 }
 
 struct Scan<'a> {

@@ -74,7 +74,8 @@ fn decode_if(raw: &[u8], escaped: impl Fn(Option<u8>) -> bool) -> Cow<'_, [u8]> 
 
 /// Escapes a key or value as 2.5 and later do; borrowed when nothing needs it.
 pub fn encode(plain: &[u8]) -> Cow<'_, [u8]> {
-    if !plain.iter().copied().any(needs_escape) {
+    // Without an early end the compiler looks at many bytes at once.
+    if !plain.iter().fold(false, |found, &byte| found | needs_escape(byte)) {
         return Cow::Borrowed(plain);
     }
     let mut raw = Vec::with_capacity(plain.len().saturating_add(8));

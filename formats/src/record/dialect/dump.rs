@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::item::{spelling, write_text};
+use super::history::{self, Former};
 use crate::record::acl::Acl;
 use crate::record::entry::Entry;
 use crate::record::mbtype::{MbType, Numbering};
+use crate::record::name::Name;
 use crate::text::json::{self, History, JsonFields};
 use crate::text::lines::{self, Era, LineFields};
 
@@ -65,30 +66,16 @@ fn known(number: Option<u64>) -> Option<u64> {
     number.filter(|&number| number != 0)
 }
 
-/// Former names as a record under a uniqueid has them (`imap/mboxlist.c`, `mboxlist_entry_add_history`).
+/// Former names as a record under a uniqueid has them.
 fn history(formers: &[History<'_>]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for former in formers {
-        let name = former.name.as_deref().map(|name| crate::record::Name::internal(name).to_db().into_owned());
-        let number = |number: Option<u64>| number.map(|number| number.to_string().into_bytes());
-        let fields = [
-            (b'N', name),
-            (b'M', number(former.mtime)),
-            (b'V', number(known(former.uidvalidity))),
-            (b'C', number(known(former.createdmodseq))),
-            (b'F', number(known(former.foldermodseq))),
-            (b'T', former.mbtype.as_deref().map(<[u8]>::to_vec)),
-            (b'P', former.partition.as_deref().map(<[u8]>::to_vec)),
-        ];
-        out.extend_from_slice(if out.is_empty() { b"%(" } else { b" %(" });
-        let there = fields.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        for (index, (key, value)) in there.enumerate() {
-            let space: &[u8] = if index > 0 { b" " } else { b"" };
-            out.extend_from_slice(space);
-            out.extend_from_slice(&[key, b' ']);
-            write_text(&mut out, &value, spelling(&value, false));
-        }
-        out.push(b')');
-    }
-    out
+    let former = |former: &History<'_>| Former {
+        name: Name::internal(former.name.as_deref().unwrap_or_default().to_vec()),
+        mtime: former.mtime,
+        uidvalidity: former.uidvalidity,
+        createdmodseq: former.createdmodseq,
+        foldermodseq: former.foldermodseq,
+        mbtype: MbType::from_letters(former.mbtype.as_deref().unwrap_or_default()),
+        partition: former.partition.as_deref().map(|partition| Cow::Owned(partition.to_vec())),
+    };
+    history::write(formers.iter().map(former), false)
 }

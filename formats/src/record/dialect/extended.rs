@@ -43,11 +43,18 @@ pub(crate) fn decode<'a>(
     true
 }
 
+/// Whether a word can stand in the list: nothing escapes the bytes that end a word or the list.
+fn is_word(word: &[u8]) -> bool {
+    !word.is_empty() && !word.iter().any(|byte| matches!(byte, b' ' | b')'))
+}
+
 /// Writes an L2 value. What L2 can't hold is left out.
 pub(crate) fn encode(entry: &Entry<'_>, numbering: Numbering, out: &mut Vec<u8>) {
     let own = [(&b"uniqueid"[..], &entry.uniqueid), (&b"specialuse"[..], &entry.specialuse)];
     let own = own.into_iter().filter_map(|(key, value)| Some((key, value.as_deref()?)));
     let other = entry.unknown.iter().map(|field| (&field.key[..], &field.raw[..]));
+    let own = own.filter(|(_, value)| is_word(value));
+    let other = other.filter(|(key, value)| is_word(key) && is_word(value));
     out.push(b'(');
     for (index, (key, value)) in own.chain(other).enumerate() {
         let space: &[u8] = if index > 0 { b" " } else { b"" };

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::item::{self, Item, Spelling};
+use super::item::{self, Item, Spelling, spelling, write_text};
 use super::number::number;
-use crate::record::mbtype::MbType;
+use crate::record::mbtype::{MbType, Numbering};
 use crate::record::name::Name;
 
 /// A name that a mailbox had, and what its record said then.
@@ -82,4 +82,45 @@ fn former(mut rest: &[u8]) -> Option<Former<'_>> {
         }
     }
     Some(former)
+}
+
+/// Writes former names as a record under a uniqueid has them between `(` and `)` (`imap/mboxlist.c`,
+/// `mboxlist_entry_add_history`); since 3.12 names with separators stand between quotes.
+pub fn write<'f>(formers: impl IntoIterator<Item = Former<'f>>, quote_separators: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    for former in formers {
+        let number = |number: Option<u64>| number.map(|number| Cow::Owned(number.to_string().into_bytes()));
+        let known = |field: Option<u64>| number(field.filter(|&number| number != 0));
+        let fields = [
+            (b'N', Some(former.name.to_db())),
+            (b'M', number(former.mtime)),
+            (b'V', known(former.uidvalidity)),
+            (b'C', known(former.createdmodseq)),
+            (b'F', known(former.foldermodseq)),
+            (b'T', Some(Cow::Owned(former.mbtype.letters(Numbering::New)))),
+            (b'P', former.partition.clone()),
+        ];
+        out.extend_from_slice(if out.is_empty() { b"%(" } else { b" %(" });
+        let there = fields.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        for (index, (key, value)) in there.enumerate() {
+            let space: &[u8] = if index > 0 { b" " } else { b"" };
+            out.extend_from_slice(space);
+            out.extend_from_slice(&[key, b' ']);
+            write_text(&mut out, &value, spelling(&value, quote_separators));
+        }
+        out.push(b')');
+    }
+    out
+}
+
+/// The same list in the other spelling of names; one that holds more than [`write`] knows stays as it is.
+pub(crate) fn respelt(raw: Cow<'_, [u8]>, quote_separators: bool) -> Cow<'_, [u8]> {
+    if raw.is_empty() {
+        return raw;
+    }
+    let again = |quote| write(Formers::new(&raw), quote);
+    if again(quote_separators) == *raw || again(!quote_separators) != *raw {
+        return raw;
+    }
+    Cow::Owned(again(quote_separators))
 }

@@ -9,6 +9,7 @@ pub(crate) mod layout;
 pub(crate) mod legacy;
 pub(crate) mod number;
 pub(crate) mod plain;
+mod shape;
 pub(crate) mod tolerant;
 
 pub use dump::Grammar;

@@ -1,0 +1,235 @@
+//! Writing what was converted: a database, a dump, or records as lines.
+
+use std::io::{self, BufWriter, Write};
+
+use coroner::failure::Failure;
+use coroner::formats::container::{Format, KeyOrder, WriteOptions, Written, flat};
+use coroner::formats::image::Image;
+use coroner::formats::record::era::guess as guess_era;
+use coroner::formats::record::{Context, Era, EraGuess, Numbering, Style, Survey, decode};
+use coroner::input::Source;
+use coroner::ops::convert::raw::Raw;
+use coroner::ops::convert::records::Records;
+use coroner::ops::convert::remarks::{Fate, Remarks};
+use coroner::ops::convert::reverse_acl::ReverseAcls;
+use coroner::ops::convert::{Converter, Origin, dumps};
+use coroner::ops::entries::Decoder;
+use coroner::ops::reading::Reading;
+use coroner::ops::tally::Tally;
+use coroner::plan::database::{self, Target, target_order};
+use coroner::plan::safe_file::SafeFile;
+use rayon::prelude::*;
+
+use super::super::bar::watched;
+use super::super::out::Out;
+use super::Args;
+
+/// The time now, in seconds since 1970; `SOURCE_DATE_EPOCH` in the environment sets it.
+pub fn now() -> u64 {
+    u64::from(database::options(Format::Twoskip, KeyOrder::Unsigned, []).time)
+}
+
+/// Which release series could have written a database.
+pub fn guess(reading: &Reading<'_, '_>, style: Style) -> Option<EraGuess> {
+    let context = Context::new(style, |key| reading.has(key));
+    let surveys = (0..reading.parts()).into_par_iter().map(|part| {
+        let mut survey = Survey::new(style);
+        reading.walk(part, &mut |record| {
+            survey.push(&decode(&record.key, &record.value, &style), &record.value, &context);
+            true
+        });
+        survey
+    });
+    guess_era(&surveys.reduce(
+        || Survey::new(style),
+        |mut all, part| {
+            all.merge(part);
+            all
+        },
+    ))
+}
+
+/// The release series to write for, where the user names none: the source's, as far as the format is one of its.
+pub fn era(wanted: Option<Era>, origin: &Origin, format: Format) -> Era {
+    let new = if origin.jmapids { Era::V3_13 } else { Era::V3_10 };
+    let of_style = match origin.style.numbering {
+        Numbering::Old => Era::V3_4,
+        Numbering::New => new,
+    };
+    let source = origin.era.unwrap_or(of_style);
+    wanted.unwrap_or(match format {
+        // What the newest can hold: JSON has no other shape in older ones.
+        Format::Json => Era::V3_13,
+        Format::Text => source.min(Era::V3_4),
+        _ => source,
+    })
+}
+
+/// What is to be written where.
+pub struct Plan<'p, 'a, 's> {
+    pub args: &'p Args,
+    pub source: &'p Source,
+    pub reading: &'p Reading<'a, 's>,
+    pub format: Format,
+    pub order: Option<KeyOrder>,
+}
+
+impl Plan<'_, '_, '_> {
+    /// Copies records as they stand.
+    pub fn copy(&self, out: &mut Out) -> Result<Written, Failure> {
+        let order = self.order(true);
+        let sorted = (self.format != Format::Show || self.order.is_some()).then_some(order);
+        let raw = watched("reading", |_| Raw::new(self.reading, sorted));
+        if self.format == Format::Show {
+            return self.lines(raw.pairs(), out);
+        }
+        let options = database::options(self.format, order, raw.pairs());
+        self.database(raw.pairs(), &options)
+    }
+
+    /// Converts entries.
+    pub fn convert(&self, converter: &Converter, remarks: &mut Remarks, out: &mut Out) -> Result<Written, Failure> {
+        if matches!(self.format, Format::Json | Format::Text) {
+            return self.dump(converter, remarks, out);
+        }
+        let order = self.order(converter.origin.style.keys == converter.era.style().keys);
+        let decoder = Decoder::of(converter.origin.style);
+        let racls = ReverseAcls::of(self.reading, decoder, converter.era);
+        let records = watched("reading", |_| Records::plan(self.reading, converter, racls.as_ref(), order, remarks));
+        self.refuse(remarks)?;
+        if records.mailboxes() == 0 && remarks.count(Fate::Unknown) > 0 {
+            let what =
+                "no entry tells which server its mailbox is on; an empty list would make frontends forget theirs";
+            let next = "name the backend with --server, or a copy that knows with --witness; nothing was written";
+            return Err(Failure::file(&self.args.file, what, next));
+        }
+        if self.format == Format::Show {
+            return self.lines(records.pairs(), out);
+        }
+        let mut options = database::options(self.format, order, []);
+        if self.format == Format::Flat && converter.era < Era::V2_5 {
+            options.style = flat_style(&records);
+        }
+        self.database(records.pairs(), &options)
+    }
+
+    fn order(&self, alike: bool) -> KeyOrder {
+        let kept = || {
+            let kept = alike && self.source.format() == Some(self.format);
+            kept.then(|| self.source.database().map(|database| self.source.order(&*database))).flatten()
+        };
+        target_order(self.format, self.order.or_else(kept))
+    }
+
+    /// Ends the work if something would be lost and the user wants nothing lost.
+    fn refuse(&self, remarks: &Remarks) -> Result<(), Failure> {
+        if !self.args.strict || remarks.is_lossless() {
+            return Ok(());
+        }
+        let count = remarks.count(Fate::Lost) + remarks.count(Fate::Unknown);
+        let mut first = remarks.sorts().filter(|(fate, ..)| fate.is_loss());
+        let example = first.next().map(|(_, field, why, _)| format!(", {field} first ({why})")).unwrap_or_default();
+        let what = format!("{count} fields or entries would be lost{example}; nothing was written");
+        Err(Failure::file(&self.args.file, what, "leave out --strict to write it all the same"))
+    }
+
+    fn database<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
+        pairs: impl Iterator<Item = (K, V)>,
+        options: &WriteOptions,
+    ) -> Result<Written, Failure> {
+        let like = self.source.metadata();
+        let target = Target { path: &self.args.output, overwrite: self.args.force, like: like.as_ref() };
+        watched("writing", |_| database::write(target, self.format, pairs, options))
+    }
+
+    /// Writes records as `cyr_dbtool … show` prints them.
+    fn lines<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
+        pairs: impl Iterator<Item = (K, V)>,
+        out: &mut Out,
+    ) -> Result<Written, Failure> {
+        let mut tally = Tally::default();
+        let all = |write: &mut dyn FnMut(&[u8]) -> io::Result<()>| {
+            let mut line = Vec::new();
+            for (key, value) in pairs {
+                tally.add(key.as_ref(), value.as_ref());
+                line.clear();
+                [key.as_ref(), b"\t", value.as_ref(), b"\n"].into_iter().for_each(|part| line.extend_from_slice(part));
+                write(&line)?;
+            }
+            Ok(tally)
+        };
+        self.text(out, all, |_| Ok(()))
+    }
+
+    fn dump(&self, converter: &Converter, remarks: &mut Remarks, out: &mut Out) -> Result<Written, Failure> {
+        if self.args.strict && self.args.output.as_os_str() == "-" {
+            // Nothing may appear before all is known.
+            let nowhere = dumps::dump(self.reading, converter, self.format, remarks, &mut |_| Ok(()));
+            nowhere.map_err(Failure::output)?;
+            self.refuse(remarks)?;
+            *remarks = Remarks::keeping(remarks.kept());
+        }
+        let remarks = std::cell::RefCell::new(remarks);
+        let all = |write: &mut dyn FnMut(&[u8]) -> io::Result<()>| {
+            let mut remarks = remarks.borrow_mut();
+            dumps::dump(self.reading, converter, self.format, &mut remarks, write)
+        };
+        self.text(out, all, |_| self.refuse(&remarks.borrow()))
+    }
+
+    /// Writes text to standard output, or to a file that is read back before it gets its name.
+    fn text(
+        &self,
+        out: &mut Out,
+        all: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<Tally>,
+        admit: impl FnOnce(&Tally) -> Result<(), Failure>,
+    ) -> Result<Written, Failure> {
+        let mut len = 0;
+        if self.args.output.as_os_str() == "-" {
+            let tally = all(&mut |bytes| {
+                len += bytes.len() as u64;
+                out.bytes(bytes)
+            });
+            let tally = tally.map_err(Failure::output)?;
+            return Ok(Written { records: tally.records, len });
+        }
+        let path = &self.args.output;
+        let safe = SafeFile::create(path, self.args.force)?;
+        if let Some(source) = self.source.metadata() {
+            safe.take_after(&source)?;
+        }
+        let mut file = BufWriter::with_capacity(1 << 18, safe.file());
+        let tally = watched("writing", |_| {
+            all(&mut |bytes| {
+                len += bytes.len() as u64;
+                file.write_all(bytes)
+            })
+        });
+        let tally = tally.and_then(|tally| file.flush().map(|()| tally));
+        let tally = tally.map_err(|error| Failure::file(path, error, "free some space"))?;
+        drop(file);
+        admit(&tally)?;
+        safe.finish(|file| {
+            let image = Image::open(file).map_err(|error| error.to_string())?;
+            let found = dumps::read_back(&image, self.format);
+            match found == tally {
+                true => Ok(()),
+                false => {
+                    Err(format!("{} records were written, and {} other ones read back", tally.records, found.records))
+                }
+            }
+        })?;
+        Ok(Written { records: tally.records, len })
+    }
+}
+
+/// Values of 2.4 and older are written raw, which those releases need, unless some byte can't be.
+fn flat_style(records: &Records<'_, '_>) -> flat::Style {
+    let bad = |byte: &u8| matches!(byte, 0 | b'\r' | b'\n' | 0xFF);
+    match records.pairs().any(|(key, value)| key.iter().chain(&value).any(bad)) {
+        true => flat::Style::Escaped,
+        false => flat::Style::Raw,
+    }
+}

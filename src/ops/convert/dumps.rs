@@ -1,0 +1,232 @@
+//! The lines and objects of `ctl_mboxlist -d`, made of entries in the source's own order.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io;
+use std::sync::Mutex;
+
+use super::Converter;
+use super::remarks::{ENTRY, Fate, Remark, Remarks, Say};
+use crate::formats::container::{Format, KeyOrder, Record};
+use crate::formats::record::{Entry, Era, Key, Numbering};
+use crate::formats::text::json::{self, PlainEntry, PlainHistory};
+use crate::formats::text::lines::{self, PlainLine};
+use crate::ops::pipeline::ordered;
+use crate::ops::reading::{Reading, parts};
+use crate::ops::tally::Tally;
+
+/// The grammar in which a release prints lines: 2.5 loses servers in its own, so it gets the one of 3.0, which it reads.
+pub fn grammar(era: Era) -> lines::Era {
+    match era {
+        _ if era < Era::V2_3 => lines::Era::D1,
+        _ if era < Era::V2_5 => lines::Era::D2,
+        _ => lines::Era::D4,
+    }
+}
+
+/// Writes the dump of all entries that the target has; answers the tally of their names and texts.
+///
+/// # Errors
+/// The first error of `write`.
+pub fn dump(
+    reading: &Reading<'_, '_>,
+    converter: &Converter,
+    format: Format,
+    remarks: &mut Remarks,
+    write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<Tally> {
+    let histories = match format {
+        Format::Json => histories(reading, converter),
+        _ => HashMap::new(),
+    };
+    let dumper = Dumper { converter, format, histories };
+    let kept = remarks.kept();
+    let all = Mutex::new((Tally::default(), Vec::new()));
+    let make = |part, chunks: &mut crate::ops::pipeline::Chunks<'_>| {
+        let (mut tally, mut said) = (Tally::default(), Remarks::keeping(kept));
+        reading.walk(part, &mut |record| {
+            dumper.append(&record, chunks.buffer(), &mut tally, &mut |remark| said.push(remark));
+            chunks.flow()
+        });
+        let mut all = all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        all.0.append(tally);
+        all.1.push((part, said));
+    };
+    let mut begun = format != Format::Json;
+    ordered(reading.parts(), make, |bytes| {
+        if begun {
+            return write(bytes);
+        }
+        begun = true;
+        write(b"{\n")?;
+        // Each object has the comma of the one before it.
+        write(bytes.strip_prefix(b",\n").unwrap_or(bytes))
+    })?;
+    if format == Format::Json {
+        write(if begun { b"\n}\n" } else { b"{\n\n}\n" })?;
+    }
+    let (tally, mut said) = all.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    said.sort_by_key(|(part, _)| *part);
+    said.into_iter().for_each(|(_, said)| remarks.append(said));
+    Ok(tally)
+}
+
+/// Former names by uniqueid, of the mailboxes that have any.
+fn histories(reading: &Reading<'_, '_>, converter: &Converter) -> HashMap<Vec<u8>, Vec<u8>> {
+    let mut histories = HashMap::new();
+    if converter.origin.style.dump.is_some() || converter.origin.style.numbering == Numbering::Old {
+        return histories;
+    }
+    for part in 0..reading.parts() {
+        reading.walk(part, &mut |record: Record<'_>| {
+            if record.key.first() == Some(&b'I') && !record.value.ends_with(b" H ())") {
+                let decoded = converter.decode(&record.key, &record.value);
+                if let (Key::Uniqueid(id), Some(entry)) = (&decoded.key, decoded.entry) {
+                    let history = entry.history_raw.filter(|history| !history.is_empty());
+                    histories.extend(history.map(|history| (id.to_vec(), history.into_owned())));
+                }
+            }
+            // The records under uniqueids stand in front of those under names.
+            record.key.first() <= Some(&b'I')
+        });
+    }
+    histories
+}
+
+struct Dumper<'d> {
+    converter: &'d Converter,
+    format: Format,
+    histories: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Dumper<'_> {
+    /// Adds the line or object of a record's mailbox.
+    fn append(&self, record: &Record<'_>, out: &mut Vec<u8>, tally: &mut Tally, say: &mut Say<'_>) {
+        let key = Key::decode(&record.key, self.converter.origin.style.keys);
+        if !matches!(key, Key::Mailbox(_)) {
+            if matches!(key, Key::UserGroup { .. } | Key::Unknown) {
+                let why = "a record of no mailbox, which dumps have no place for";
+                let (name, value) = (Cow::Borrowed(&*record.key), Cow::Borrowed(&*record.value));
+                say(Remark { name, field: "record", value, fate: Fate::Lost, why });
+            }
+            return;
+        }
+        let Some(mut entry) = self.converter.mailbox(&record.key, &record.value, say) else { return };
+        if let Some(history) = entry.uniqueid.as_deref().and_then(|id| self.histories.get(id)) {
+            entry.history_raw = Some(Cow::Owned(history.clone()));
+        }
+        let start = out.len();
+        let name = entry.name.to_internal();
+        let text = match self.format {
+            Format::Json => self.object(&entry, &name, out),
+            _ => self.line(&entry, &name, out, say),
+        };
+        match text {
+            Ok(text) => tally.add(&name, out.get(text..).unwrap_or_default()),
+            Err(why) => {
+                out.truncate(start);
+                say(Remark { name, field: ENTRY, value: entry.location(), fate: Fate::Lost, why });
+            }
+        }
+        if self.format == Format::Text && out.len() > start {
+            out.push(b'\n');
+        }
+    }
+
+    /// Adds `,LF"name": {…}`; answers where the object starts.
+    fn object(&self, entry: &Entry<'_>, name: &[u8], out: &mut Vec<u8>) -> Result<usize, &'static str> {
+        let letters = entry.mbtype.letters(Numbering::New);
+        let pairs: Vec<_> = entry.acl.pairs().collect();
+        let acl: Vec<_> = pairs.iter().map(|pair| (&*pair.identifier, &*pair.rights)).collect();
+        let formers: Vec<_> = entry.history().collect();
+        let spelt: Vec<_> =
+            formers.iter().map(|former| (former.name.to_internal(), former.mbtype.letters(Numbering::New))).collect();
+        let history: Vec<_> = formers
+            .iter()
+            .zip(&spelt)
+            .map(|(former, (name, letters))| PlainHistory {
+                name,
+                mtime: former.mtime.unwrap_or_default(),
+                uidvalidity: former.uidvalidity.unwrap_or_default(),
+                createdmodseq: former.createdmodseq.unwrap_or_default(),
+                foldermodseq: former.foldermodseq.unwrap_or_default(),
+                mbtype: letters,
+                partition: former.partition.as_deref(),
+            })
+            .collect();
+        let plain = PlainEntry {
+            name,
+            mtime: entry.mtime.unwrap_or_default(),
+            uidvalidity: entry.uidvalidity.unwrap_or_default(),
+            createdmodseq: entry.createdmodseq.unwrap_or_default(),
+            foldermodseq: entry.foldermodseq.unwrap_or_default(),
+            mbtype: &letters,
+            partition: entry.partition.as_deref(),
+            server: entry.server.as_deref(),
+            acl: &acl,
+            uniqueid: entry.uniqueid.as_deref(),
+            legacy_specialuse: entry.specialuse.as_deref(),
+            jmap_id: entry.jmapid.as_deref(),
+            name_history: &history,
+        };
+        out.extend_from_slice(b",\n");
+        json::append_entry(out, &plain).map_err(|_| "JSON holds UTF-8 only, and Cyrus leaves such a mailbox out")
+    }
+
+    /// Adds a line without its end; answers where the value starts.
+    fn line(
+        &self,
+        entry: &Entry<'_>,
+        name: &[u8],
+        out: &mut Vec<u8>,
+        say: &mut Say<'_>,
+    ) -> Result<usize, &'static str> {
+        let grammar = grammar(self.converter.era);
+        let numbering = self.converter.era.style().numbering;
+        for (field, value) in beyond_lines(entry, grammar) {
+            let (name, why) = (Cow::Borrowed(name), "lines have no such field");
+            say(Remark { name, field, value: Cow::Owned(value), fate: Fate::Lost, why });
+        }
+        let acl = entry.acl.to_text();
+        let line = PlainLine {
+            name,
+            mbtype: entry.mbtype.number(numbering),
+            server: entry.server.as_deref(),
+            partition: entry.partition.as_deref(),
+            acl: &acl,
+            extra: None,
+        };
+        let start = out.len();
+        lines::write_line(out, grammar, &line)
+            .map_err(|_| "a TAB, a line end, or a blank would end the field or the line")?;
+        out.pop();
+        Ok(start.saturating_add(name.len()).saturating_add(1))
+    }
+}
+
+/// The fields of an entry that no line holds.
+fn beyond_lines(entry: &Entry<'_>, grammar: lines::Era) -> Vec<(&'static str, Vec<u8>)> {
+    let number =
+        |number: Option<u64>| number.filter(|&number| number != 0).map(|number| number.to_string().into_bytes());
+    let text = |text: &Option<Cow<'_, [u8]>>| text.as_deref().filter(|text| !text.is_empty()).map(<[u8]>::to_vec);
+    let typed = (grammar == lines::Era::D1).then(|| entry.mbtype.letters(Numbering::Old)).filter(|l| !l.is_empty());
+    // A mailbox with a server is remote: the server tells.
+    let typed = typed.filter(|letters| letters != b"r" || entry.server.is_none() || entry.partition.is_none());
+    let fields = [
+        ("mbtype", typed),
+        ("uniqueid", text(&entry.uniqueid)),
+        ("uidvalidity", number(entry.uidvalidity)),
+        ("foldermodseq", number(entry.foldermodseq)),
+        ("createdmodseq", number(entry.createdmodseq)),
+        ("mtime", number(entry.mtime)),
+        ("jmapId", text(&entry.jmapid)),
+        ("unknown", entry.unknown.first().map(|field| field.raw.to_vec())),
+    ];
+    fields.into_iter().filter_map(|(field, value)| Some((field, value?))).collect()
+}
+
+/// The tally of a written dump.
+pub fn read_back(bytes: &[u8], format: Format) -> Tally {
+    let database = crate::formats::text::open(bytes, format);
+    Tally::of(&*database.view(KeyOrder::Unsigned, parts(bytes.len() as u64)))
+}

@@ -1,0 +1,393 @@
+//! The records of a target, in its key order: an index of the source, and each record made when it is written.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use rayon::prelude::*;
+
+use super::remarks::{ENTRY, Fate, Remark, Remarks, Say};
+use super::reverse_acl::ReverseAcls;
+use super::{Converter, Held, era};
+use crate::formats::container::{KeyOrder, Record};
+use crate::formats::record::{Entry, Era, Family, Former, Key, KeyStyle, Role, Under, encode, write_history};
+use crate::ops::reading::Reading;
+
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// A mailbox's record in the source, under the first bytes of its uniqueid.
+struct ById<'a> {
+    prefix: u64,
+    held: Held<'a>,
+}
+
+/// A record under a JMAP id.
+struct ByJmapid<'a> {
+    key: Box<[u8]>,
+    mtime: u64,
+    held: Held<'a>,
+}
+
+/// What a part of the source is read for.
+#[derive(Clone, Copy)]
+struct Task<'t> {
+    converter: &'t Converter,
+    racls: Option<&'t ReverseAcls>,
+    order: KeyOrder,
+}
+
+/// What one part of the source gives.
+#[derive(Default)]
+struct Part<'a> {
+    names: Vec<Held<'a>>,
+    ids: Vec<ById<'a>>,
+    jmapids: Vec<ByJmapid<'a>>,
+    others: Vec<Pair>,
+    /// The source's records under uniqueids.
+    indexed: Vec<Held<'a>>,
+}
+
+impl<'a> Part<'a> {
+    fn append(&mut self, mut later: Part<'a>) {
+        self.names.append(&mut later.names);
+        self.ids.append(&mut later.ids);
+        self.jmapids.append(&mut later.jmapids);
+        self.others.append(&mut later.others);
+        self.indexed.append(&mut later.indexed);
+    }
+}
+
+/// The records of a target.
+pub struct Records<'a, 'c> {
+    converter: &'c Converter,
+    order: KeyOrder,
+    index: Part<'a>,
+    histories: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+/// Says nothing.
+fn silent(_: Remark<'_>) {}
+
+impl<'a, 'c> Records<'a, 'c> {
+    /// Reads the source once, says what the target can't hold, and puts what it can into `order`.
+    pub fn plan(
+        reading: &Reading<'a, '_>,
+        converter: &'c Converter,
+        racls: Option<&ReverseAcls>,
+        order: KeyOrder,
+        remarks: &mut Remarks,
+    ) -> Self {
+        let task = Task { converter, racls, order };
+        let kept = remarks.kept();
+        let parts: Vec<(Part<'a>, Remarks)> = (0..reading.parts())
+            .into_par_iter()
+            .map(|number| {
+                let (mut part, mut remarks) = (Part::default(), Remarks::keeping(kept));
+                reading.walk(number, &mut |record| {
+                    part.take(record, task, &mut |remark| remarks.push(remark));
+                    true
+                });
+                (part, remarks)
+            })
+            .collect();
+        let mut index = Part::default();
+        for (part, said) in parts {
+            index.append(part);
+            remarks.append(said);
+        }
+        let mut records = Records { converter, order, index, histories: HashMap::new() };
+        records.sort(remarks);
+        records.take_indexed(remarks);
+        records.add_markers(racls);
+        records.index.others.sort_by(|a, b| order.compare(&a.0, &b.0));
+        records.index.others.dedup_by(|a, b| a.0 == b.0);
+        records
+    }
+
+    fn sort(&mut self, remarks: &mut Remarks) {
+        let (converter, order) = (self.converter, self.order);
+        let compare =
+            |a: &Held<'a>, b: &Held<'a>| order.compare(&name_key(converter, a.key()), &name_key(converter, b.key()));
+        if !self.index.names.is_sorted_by(|a, b| compare(a, b).is_lt()) {
+            self.index.names.sort_by(compare);
+            self.index.names.dedup_by(|later, first| {
+                let same = compare(later, first).is_eq();
+                if same {
+                    let name = Cow::Borrowed(first.key());
+                    let why = "the name stands there twice";
+                    remarks.push(Remark { name, field: ENTRY, value: later.value().into(), fate: Fate::Lost, why });
+                }
+                same
+            });
+        }
+        self.index.ids.par_sort_by(|a, b| order_of_ids(converter, order, a, b));
+        self.index.jmapids.sort_by(|a, b| order.compare(&a.key, &b.key).then(b.mtime.cmp(&a.mtime)));
+        self.index.jmapids.dedup_by(|later, first| later.key == first.key);
+    }
+
+    /// Keeps the former names of mailboxes, and the records under uniqueids that no mailbox has.
+    fn take_indexed(&mut self, remarks: &mut Remarks) {
+        let converter = self.converter;
+        let keeps = converter.era >= Era::V3_6;
+        for held in std::mem::take(&mut self.index.indexed) {
+            let decoded = converter.decode(held.key(), held.value());
+            let (Key::Uniqueid(id), entry) = (&decoded.key, decoded.entry) else { continue };
+            let prefix = prefix_of(id, self.order);
+            let from = self.index.ids.partition_point(|known| known.prefix < prefix);
+            let known = self.index.ids[from..].iter().take_while(|known| known.prefix == prefix);
+            let mut owners = known.filter(|known| uniqueid(converter, &known.held).as_deref() == Some(*id));
+            let owned = owners.next().is_some();
+            let mut say = |remark: Remark<'_>| remarks.push(remark);
+            if !owned {
+                self.index.others.extend(orphan(converter, held.key(), held.value(), entry, &mut say));
+                continue;
+            }
+            let Some(history) = entry.and_then(|entry| entry.history_raw).filter(|history| !history.is_empty()) else {
+                continue;
+            };
+            if keeps {
+                self.histories.insert(id.to_vec(), history.into_owned());
+            } else {
+                let (name, value) = (Cow::Borrowed(held.key()), Cow::Borrowed(&*history));
+                let why = "the release has no such field";
+                say(Remark { name, field: "name_history", value, fate: Fate::Lost, why });
+            }
+        }
+    }
+
+    fn add_markers(&mut self, racls: Option<&ReverseAcls>) {
+        let era = self.converter.era;
+        self.index.others.extend(racls.and_then(ReverseAcls::marker));
+        if era == Era::V3_4 {
+            self.index.others.extend(Key::UniqueidMarker.encode(KeyStyle::Plain).map(|key| (key, b"1".to_vec())));
+        }
+    }
+
+    /// Number of mailboxes.
+    pub fn mailboxes(&self) -> usize {
+        self.index.names.len()
+    }
+
+    /// All records, in order.
+    pub fn pairs(&self) -> impl Iterator<Item = Pair> + '_ {
+        let names = batches(&self.index.names, |held| self.named(held));
+        let jmapids = batches(&self.index.jmapids, |item| self.by_jmapid(item));
+        let ids = self.by_id();
+        let others = self.index.others.iter().cloned();
+        merge(self.order, merge(self.order, names, ids), merge(self.order, jmapids, others))
+    }
+
+    fn named(&self, held: &Held<'a>) -> Option<Pair> {
+        let mut entry = self.converter.mailbox(held.key(), held.value(), &mut silent)?;
+        entry.history_raw = None;
+        let style = self.converter.era.style();
+        let key = Key::Mailbox(entry.name.clone()).encode(style.keys)?;
+        Some((key, encode(&entry, style.numbering)))
+    }
+
+    fn by_jmapid(&self, item: &ByJmapid<'a>) -> Option<Pair> {
+        let mut entry = self.converter.mailbox(item.held.key(), item.held.value(), &mut silent)?;
+        (entry.under, entry.history_raw) = (Under::Jmapid, None);
+        let entry = entry.as_written_in(self.converter.era);
+        Some((item.key.to_vec(), encode(&entry, self.converter.era.style().numbering)))
+    }
+
+    /// The records under uniqueids (since 3.6).
+    fn by_id(&self) -> impl Iterator<Item = Pair> + '_ {
+        let converter = self.converter;
+        let same = |a: &ById<'a>, b: &ById<'a>| {
+            a.prefix == b.prefix && uniqueid(converter, &a.held) == uniqueid(converter, &b.held)
+        };
+        let ids = if converter.era >= Era::V3_6 { &self.index.ids[..] } else { &[] };
+        let mut groups = ids.chunk_by(same);
+        std::iter::from_fn(move || {
+            let batch: Vec<_> = groups.by_ref().take(BATCH).collect();
+            let made: Vec<Option<Pair>> = batch.into_par_iter().map(|group| self.under_uniqueid(group)).collect();
+            (!made.is_empty()).then_some(made)
+        })
+        .flatten()
+        .flatten()
+    }
+
+    /// The record under the uniqueid of one or several entries: that of the live one, the tombstones being its former names.
+    fn under_uniqueid(&self, group: &[ById<'a>]) -> Option<Pair> {
+        let converter = self.converter;
+        let entries =
+            group.iter().filter_map(|item| converter.mailbox(item.held.key(), item.held.value(), &mut silent));
+        let mut entries: Vec<Entry<'_>> = entries.collect();
+        // The sort is stable: of several live ones the first in the order of names.
+        entries.sort_by_key(|entry| (entry.is_tombstone(), std::cmp::Reverse(entry.mtime)));
+        let formers = entries.split_off(entries.len().min(1));
+        let mut entry = entries.pop()?;
+        let id = entry.uniqueid.take()?;
+        let history = match self.histories.get(&*id) {
+            Some(history) => history.clone(),
+            None if entry.history_raw.is_some() => entry.history_raw.take().unwrap_or_default().into_owned(),
+            None if converter.origin.style.keys == KeyStyle::Plain => {
+                let formers = formers.iter().filter(|former| former.is_tombstone()).map(former);
+                write_history(formers, converter.era.quotes_separators())
+            }
+            None => Vec::new(),
+        };
+        entry.under = Under::Uniqueid;
+        entry.history_raw = Some(Cow::Owned(history));
+        let entry = entry.as_written_in(converter.era);
+        let key = [b"I", &*id].concat();
+        Some((key, encode(&entry, converter.era.style().numbering)))
+    }
+}
+
+/// A tombstone as its successor's record remembers it.
+fn former<'e>(entry: &'e Entry<'_>) -> Former<'e> {
+    Former {
+        name: entry.name.clone(),
+        mtime: entry.mtime,
+        uidvalidity: entry.uidvalidity,
+        createdmodseq: entry.createdmodseq,
+        foldermodseq: entry.foldermodseq,
+        mbtype: entry.mbtype,
+        partition: entry.partition.as_deref().map(Cow::Borrowed),
+    }
+}
+
+impl<'a> Part<'a> {
+    fn take(&mut self, record: Record<'a>, task: Task<'_>, say: &mut Say<'_>) {
+        let key = Key::decode(&record.key, task.converter.origin.style.keys);
+        match key {
+            Key::Mailbox(_) => self.take_mailbox(record, task, say),
+            // Hosts without mailboxes of their own have no such records.
+            Key::Uniqueid(_) if task.converter.host.role.is_some_and(Role::is_remote_only) => {}
+            Key::Uniqueid(_) => self.indexed.push(Held::new(record)),
+            // These are made again from the entries.
+            Key::Jmap { .. }
+            | Key::ReverseAcl { .. }
+            | Key::ReverseAclMarker
+            | Key::UniqueidIndex { .. }
+            | Key::UniqueidMarker => {}
+            Key::UserGroup { .. } | Key::Version | Key::Unknown => self.take_other(&record, &key, task.converter, say),
+        }
+    }
+
+    /// A record that is about no mailbox goes over as it stands, if the target's release knows it.
+    fn take_other(&mut self, record: &Record<'a>, key: &Key<'_>, converter: &Converter, say: &mut Say<'_>) {
+        let same = converter.origin.style.keys == converter.era.style().keys;
+        let known = !matches!(key, Key::UserGroup { .. }) || converter.era >= Era::V3_12;
+        if same && known && converter.host.role.is_none() {
+            self.others.push((record.key.to_vec(), record.value.to_vec()));
+        } else {
+            let (name, value) = (Cow::Borrowed(&*record.key), Cow::Borrowed(&*record.value));
+            let why = "a record of no mailbox, which the target has no place for";
+            say(Remark { name, field: "record", value, fate: Fate::Lost, why });
+        }
+    }
+
+    fn take_mailbox(&mut self, record: Record<'a>, task: Task<'_>, say: &mut Say<'_>) {
+        let Task { converter, racls, order } = task;
+        let held = Held::new(record);
+        let Some(entry) = converter.mailbox(held.key(), held.value(), say) else { return };
+        if entry.family != Family::Dlist && !era::legacy_limits(&entry, say) {
+            return;
+        }
+        if let Some(racls) = racls {
+            racls.keys(&entry, |key| self.others.push((key, Vec::new())));
+        }
+        let again = || match &held {
+            Held::Borrowed(key, value) => Held::Borrowed(key, value),
+            Held::Owned(pair) => Held::Owned(pair.clone()),
+        };
+        let uniqueid = entry.uniqueid.as_deref().filter(|id| !id.is_empty());
+        if let Some(uniqueid) = uniqueid.filter(|_| converter.era == Era::V3_4) {
+            let key = Key::UniqueidIndex { uniqueid, name: entry.name.clone() }.encode(KeyStyle::Plain);
+            self.others.extend(key.map(|key| (key, Vec::new())));
+        }
+        let indexed = converter.era >= Era::V3_6 || converter.origin.style.keys == KeyStyle::Prefixed;
+        if let Some(id) = uniqueid.filter(|_| indexed) {
+            self.ids.push(ById { prefix: prefix_of(id, order), held: again() });
+            if let Some(jmapid) = entry.jmapid.as_deref().filter(|_| converter.era >= Era::V3_13) {
+                let userid = entry.name.userid().unwrap_or_default();
+                let key = Key::Jmap { userid: &userid, jmapid }.encode(KeyStyle::Prefixed);
+                let mtime = entry.mtime.unwrap_or_default();
+                self.jmapids.extend(key.map(|key| ByJmapid { key: key.into(), mtime, held: again() }));
+            }
+        }
+        drop(entry);
+        self.names.push(held);
+    }
+}
+
+/// A record under a uniqueid that no mailbox has, for the target.
+fn orphan(
+    converter: &Converter,
+    key: &[u8],
+    value: &[u8],
+    entry: Option<Entry<'_>>,
+    say: &mut Say<'_>,
+) -> Option<Pair> {
+    let stays = converter.era >= Era::V3_6 && converter.host.role.is_none();
+    let Some(entry) = entry.filter(|_| stays) else {
+        let why = "a record under a uniqueid that no mailbox has";
+        let fate = if converter.host.role.is_some() { Fate::LeftOut } else { Fate::Lost };
+        say(Remark { name: key.into(), field: "record", value: value.into(), fate, why });
+        return None;
+    };
+    let history = entry.history_raw.clone();
+    let mut entry = era::fit(entry, converter.origin.era, converter.era, converter.now, say)?;
+    entry.history_raw = history.or(Some(Cow::Borrowed(b"")));
+    let entry = entry.as_written_in(converter.era);
+    Some((key.to_vec(), encode(&entry, converter.era.style().numbering)))
+}
+
+/// The key that a mailbox of the source has in the target.
+fn name_key<'k>(converter: &Converter, key: &'k [u8]) -> Cow<'k, [u8]> {
+    let target = converter.era.style().keys;
+    if converter.origin.style.keys == target {
+        return Cow::Borrowed(key);
+    }
+    Cow::Owned(Key::decode(key, converter.origin.style.keys).encode(target).unwrap_or_default())
+}
+
+/// The uniqueid of a mailbox's record.
+fn uniqueid<'h>(converter: &Converter, held: &'h Held<'_>) -> Option<Cow<'h, [u8]>> {
+    converter.decode(held.key(), held.value()).entry?.uniqueid
+}
+
+/// The first eight bytes of a uniqueid as a number that sorts as they do; what is equal here need not be equal.
+fn prefix_of(id: &[u8], order: KeyOrder) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.iter_mut().zip(id).for_each(|(to, from)| *to = order.rank(*from));
+    u64::from_be_bytes(bytes)
+}
+
+fn order_of_ids(converter: &Converter, order: KeyOrder, a: &ById<'_>, b: &ById<'_>) -> Ordering {
+    let full = || {
+        let [a, b] = [a, b].map(|item| uniqueid(converter, &item.held).unwrap_or_default());
+        order.compare(&a, &b).then_with(|| a.cmp(&b))
+    };
+    a.prefix.cmp(&b.prefix).then_with(full).then_with(|| a.held.key().cmp(b.held.key()))
+}
+
+/// How many records are made side by side before they are written.
+const BATCH: usize = 8192;
+
+/// What `make` makes of each item, batch by batch on all threads.
+fn batches<'i, T: Sync>(
+    items: &'i [T],
+    make: impl Fn(&T) -> Option<Pair> + Sync + 'i,
+) -> impl Iterator<Item = Pair> + 'i {
+    items.chunks(BATCH).flat_map(move |batch| batch.par_iter().map(&make).collect::<Vec<_>>()).flatten()
+}
+
+/// Two sequences that stand in `order` as one.
+fn merge<'i>(
+    order: KeyOrder,
+    a: impl Iterator<Item = Pair> + 'i,
+    b: impl Iterator<Item = Pair> + 'i,
+) -> impl Iterator<Item = Pair> + 'i {
+    let (mut a, mut b) = (a.peekable(), b.peekable());
+    std::iter::from_fn(move || match (a.peek(), b.peek()) {
+        (Some(x), Some(y)) if order.compare(&x.0, &y.0).is_le() => a.next(),
+        (Some(_), None) => a.next(),
+        _ => b.next(),
+    })
+}
