@@ -83,7 +83,7 @@ impl<'a, 's> Reading<'a, 's> {
     pub fn parts(&self) -> usize {
         match &self.records {
             Records::View(view, _) => view.parts(),
-            Records::Kept(records, _) => records.len().div_ceil(PART_RECORDS),
+            Records::Kept(records, _) => records.len().div_ceil(PART_RECORDS).max(1),
             Records::Carved(..) | Records::Past(..) => 1,
         }
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::account::{Account, Side, records_of};
 use super::convert::role::Host;
 use super::reading::Reading;
-use super::recover::{Origin, Recovery};
+use super::recover::{Origin, Recovered, Recovery};
 use crate::formats::container::Record;
 use crate::formats::record::{Entry, Era, FieldKey, Key, Role};
 
@@ -51,7 +51,7 @@ pub struct Conversion {
     pub server: Server,
     /// Fields that a record of the database needs and that some of the converted ones lack.
     pub missing: Vec<FieldKey>,
-    /// Mailboxes left out because the witness does not know their partition.
+    /// Mailboxes that are not in the database, left out because the witness does not know their partition.
     pub placeless: u64,
 }
 
@@ -142,7 +142,7 @@ impl<'a> Court<'_, 'a, '_, '_> {
             }
             let Some(entry) = converter.entry(entry, &mut |_| {}) else { return };
             if entry.is_local() && entry.partition.is_none() {
-                conversion.placeless += 1;
+                conversion.placeless += u64::from(self.known(&entry).is_none());
             } else if entry.is_local() || !local_only {
                 let lacks = needed(&entry, self.subject.era).filter(|field| !conversion.missing.contains(field));
                 let lacks: Vec<FieldKey> = lacks.collect();
@@ -152,13 +152,18 @@ impl<'a> Court<'_, 'a, '_, '_> {
         });
     }
 
+    /// What was recovered of a mailbox.
+    fn known(&self, entry: &Entry<'_>) -> Option<&Recovered<'_>> {
+        let key = Key::Mailbox(entry.name.clone()).encode(self.subject.origin.style.keys)?;
+        self.recovery.get(&key)
+    }
+
     /// For each server how many mailboxes that it has in one copy have the same place and ACL in the other, as local ones.
     fn votes(&self, whose: Whose) -> BTreeMap<Vec<u8>, u64> {
         let mut votes = BTreeMap::new();
         self.reading.each(|record| {
             let Some(theirs) = self.witness.mailbox(&record) else { return };
-            let key = Key::Mailbox(theirs.name.clone()).encode(self.subject.origin.style.keys).unwrap_or_default();
-            let Some(known) = self.recovery.get(&key) else { return };
+            let Some(known) = self.known(&theirs) else { return };
             if matches!(known.origin, Origin::Witness(_) | Origin::OtherRole(_)) {
                 return;
             }
