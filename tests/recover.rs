@@ -135,7 +135,9 @@ fn text_says_what_the_recovered_database_says() {
     for file in damaged {
         let database = folder.path().join("recovered.db");
         let output = coroner(["recover".as_ref(), file.as_path(), "--force".as_ref(), "-o".as_ref(), &database]);
-        if output.status.code() == Some(2) || fs::metadata(&file).expect("a file").len() == 0 {
+        // A flat file without records has no bytes, and a file without bytes is not read.
+        let empty = |path: &Path| fs::metadata(path).expect("a file").len() == 0;
+        if output.status.code() == Some(2) || empty(&file) || empty(&database) {
             continue;
         }
         let shown = coroner(["show".as_ref(), database.as_path()]).stdout;
