@@ -1,12 +1,15 @@
 //! The command line's grammar and help.
 
+use std::ffi::OsStr;
 use std::num::NonZeroU8;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use coroner::formats::container::{Format, KeyOrder};
 use coroner::input::{Locking, Options};
+use coroner::render::text::unprintable;
 
 use super::{apply, convert, diff, digest, hexdump, inspect, list, log, recover, repair, show, synth, verify};
 
@@ -97,6 +100,15 @@ pub struct Past {
     /// Read the database as it was after this transaction (see `coroner log`); 0 is the last checkpoint
     #[arg(long, value_name = "N")]
     pub at: Option<u64>,
+}
+
+/// A file, or `NAME=FILE` of the server of that name; the whole is a path if there is such a file.
+pub fn named_file(argument: &OsStr) -> (Option<Vec<u8>>, PathBuf) {
+    let parted = (!Path::new(argument).exists()).then(|| argument.to_str()?.split_once('=')).flatten();
+    match parted {
+        Some((name, file)) => (Some(unprintable(name.as_bytes())), PathBuf::from(file)),
+        None => (None, PathBuf::from(argument)),
+    }
 }
 
 /// A format by name.

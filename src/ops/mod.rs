@@ -1,5 +1,6 @@
 //! What the commands do: no command line here, and no printing.
 
+pub mod account;
 pub mod canon;
 pub mod convert;
 pub mod diff;

@@ -1,6 +1,7 @@
 //! The live records of a file: by its own pointers when it is sound, else all that can be proven or plausibly read.
 
 use super::findings::{Findings, KEPT_PER_RULE};
+use super::recover::{Recovered, Recovery};
 use crate::failure::Failure;
 use crate::formats::container::{Database, Depth, Format, KeyOrder, Record, View};
 use crate::input::{Source, usual_order};
@@ -14,7 +15,7 @@ const PARTS_MAX: u64 = 4096;
 pub struct Reading<'a, 's> {
     /// What the structure's verification found.
     pub findings: Findings,
-    database: &'s dyn Database<'a>,
+    format: Format,
     /// The order that the user says the keys stand in.
     order: Option<KeyOrder>,
     records: Records<'a, 's>,
@@ -22,12 +23,17 @@ pub struct Reading<'a, 's> {
 
 enum Records<'a, 's> {
     /// By the file's own pointers.
-    View(Box<dyn View<'a> + 's>),
+    View(Box<dyn View<'a> + 's>, &'s dyn Database<'a>),
     /// What carving brought up, in this order.
     Carved(Vec<Record<'a>>, KeyOrder),
     /// As of an earlier transaction, in this order.
     Past(Vec<Record<'a>>, KeyOrder),
+    /// Those of a recovery, in its order.
+    Kept(&'s [Recovered<'a>], KeyOrder),
 }
+
+/// Records of a recovery that one part of a parallel walk stands for.
+const PART_RECORDS: usize = 1 << 13;
 
 impl<'a, 's> Reading<'a, 's> {
     /// Verifies the structure of `database`, read from `source`, and chooses how to read it.
@@ -53,24 +59,31 @@ impl<'a, 's> Reading<'a, 's> {
         } else if findings.is_clean() {
             // A walk follows the file's own pointers; which order they keep matters only for looking up keys.
             let order = source.forced_order().unwrap_or(KeyOrder::Unsigned);
-            Records::View(database.view(order, parts(source.bytes().len() as u64)))
+            Records::View(database.view(order, parts(source.bytes().len() as u64)), database)
         } else {
             let order = source.order(database);
             let records = database.carve(order).kept.into_iter().map(|kept| kept.record).collect();
             Records::Carved(records, order)
         };
-        Ok(Reading { findings, database, order: source.forced_order(), records })
+        Ok(Reading { findings, format: database.format(), order: source.forced_order(), records })
+    }
+
+    /// The records that a recovery would write, as if they had been read from a file of `format`.
+    pub fn kept(recovery: &'s Recovery<'a>, format: Format) -> Self {
+        let records = Records::Kept(&recovery.records, recovery.order);
+        Reading { findings: Findings::keeping(KEPT_PER_RULE), format, order: None, records }
     }
 
     /// The format it is read from.
     pub fn format(&self) -> Format {
-        self.database.format()
+        self.format
     }
 
     /// Number of parts that can be walked side by side.
     pub fn parts(&self) -> usize {
         match &self.records {
-            Records::View(view) => view.parts(),
+            Records::View(view, _) => view.parts(),
+            Records::Kept(records, _) => records.len().div_ceil(PART_RECORDS).max(1),
             Records::Carved(..) | Records::Past(..) => 1,
         }
     }
@@ -78,7 +91,11 @@ impl<'a, 's> Reading<'a, 's> {
     /// Walks one part in the file's own key order; the visitor answers `false` to stop.
     pub fn walk(&self, part: usize, visit: &mut dyn FnMut(Record<'a>) -> bool) {
         match &self.records {
-            Records::View(view) => view.walk(part, visit),
+            Records::View(view, _) => view.walk(part, visit),
+            Records::Kept(records, _) => {
+                let part = records.chunks(PART_RECORDS).nth(part).unwrap_or_default();
+                let _ = part.iter().all(|recovered| visit(recovered.record.clone()));
+            }
             Records::Carved(records, _) | Records::Past(records, _) => {
                 let _ = records.iter().all(|record| visit(record.clone()));
             }
@@ -98,10 +115,14 @@ impl<'a, 's> Reading<'a, 's> {
     /// Walks the records whose key starts with `prefix`, in the file's own key order.
     pub fn prefix(&self, prefix: &[u8], visit: &mut dyn FnMut(Record<'a>) -> bool) {
         match &self.records {
-            Records::View(_) => {
-                let usual = usual_order(self.database.format());
-                let order = self.order.unwrap_or_else(|| self.database.order().best(usual));
-                self.database.view(order, 1).prefix(prefix, visit);
+            Records::View(_, database) => {
+                let usual = usual_order(self.format);
+                let order = self.order.unwrap_or_else(|| database.order().best(usual));
+                database.view(order, 1).prefix(prefix, visit);
+            }
+            Records::Kept(records, _) => {
+                let mut found = records.iter().filter(|recovered| recovered.record.key.starts_with(prefix));
+                let _ = found.all(|recovered| visit(recovered.record.clone()));
             }
             Records::Carved(records, _) | Records::Past(records, _) => {
                 let mut found = records.iter().filter(|record| record.key.starts_with(prefix));
@@ -113,12 +134,15 @@ impl<'a, 's> Reading<'a, 's> {
     /// Whether there is a live record of this key.
     pub fn has(&self, key: &[u8]) -> bool {
         match &self.records {
-            Records::View(_) => {
+            Records::View(_, database) => {
                 // Cheaper than reading all keys to tell their order: only the right one finds a key that is there.
-                KeyOrder::ALL.into_iter().any(|order| self.database.view(order, 1).get(key).is_some())
+                KeyOrder::ALL.into_iter().any(|order| database.view(order, 1).get(key).is_some())
             }
             Records::Carved(records, order) | Records::Past(records, order) => {
                 records.binary_search_by(|record| order.compare(&record.key, key)).is_ok()
+            }
+            Records::Kept(records, order) => {
+                records.binary_search_by(|recovered| order.compare(&recovered.record.key, key)).is_ok()
             }
         }
     }

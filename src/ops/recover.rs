@@ -21,6 +21,8 @@ pub enum Origin {
     Cyrus,
     /// From the witness of this number; the file lost it, or holds an older version of it.
     Witness(u16),
+    /// From the witness of this number, which is of another role and does not know all that a record needs.
+    OtherRole(u16),
 }
 
 impl Origin {
@@ -28,7 +30,7 @@ impl Origin {
     pub fn rank(self) -> usize {
         match self {
             Origin::Carved(Confidence::Verified) => 0,
-            Origin::Carved(Confidence::Unverified) => 1,
+            Origin::Carved(Confidence::Unverified) | Origin::OtherRole(_) => 1,
             Origin::Carved(Confidence::MaybeStale) => 2,
             Origin::Uncommitted => 3,
             Origin::Cyrus => 4,
@@ -40,11 +42,19 @@ impl Origin {
     pub fn as_str(self) -> &'static str {
         match self {
             Origin::Carved(Confidence::Verified) => "verified",
-            Origin::Carved(Confidence::Unverified) => "unverified",
+            Origin::Carved(Confidence::Unverified) | Origin::OtherRole(_) => "unverified",
             Origin::Carved(Confidence::MaybeStale) => "maybe-stale",
             Origin::Uncommitted => "uncommitted",
             Origin::Cyrus => "cyrus",
             Origin::Witness(_) => "witness",
+        }
+    }
+
+    /// The number of the witness it comes from.
+    pub fn witness(self) -> Option<u16> {
+        match self {
+            Origin::Witness(number) | Origin::OtherRole(number) => Some(number),
+            Origin::Carved(_) | Origin::Uncommitted | Origin::Cyrus => None,
         }
     }
 }
@@ -83,6 +93,12 @@ impl<'a> Recovery<'a> {
     pub fn plain(records: Vec<Record<'a>>, origin: Origin, order: KeyOrder) -> Self {
         let records = records.into_iter().map(|record| Recovered { record, origin }).collect();
         Recovery { records, lost: Vec::new(), uncommitted: Vec::new(), order }
+    }
+
+    /// What it has of a key.
+    pub fn get(&self, key: &[u8]) -> Option<&Recovered<'a>> {
+        let found = self.records.binary_search_by(|known| self.order.compare(&known.record.key, key));
+        self.records.get(found.ok()?)
     }
 
     /// Puts the records in the order that the file to write wants: of flat files, that of their escaped keys.
@@ -128,6 +144,11 @@ pub struct Witness<'a> {
     pub number: u16,
     /// Its records.
     pub records: Vec<Record<'a>>,
+    /// Whether it is of another role: it then can't tell which of two versions is the newer one, as each host writes its
+    /// own times.
+    pub other_role: bool,
+    /// Whether its records lack what a record needs.
+    pub lacks_fields: bool,
 }
 
 /// What a witness was used for.
@@ -157,9 +178,13 @@ impl<'a> Recovery<'a> {
         let order = self.order;
         let mut testimony = Testimony::default();
         let mut added = Vec::new();
-        let origin = Origin::Witness(witness.number);
+        let origin = match witness.lacks_fields {
+            true => Origin::OtherRole(witness.number),
+            false => Origin::Witness(witness.number),
+        };
         for record in witness.records {
             match self.records.binary_search_by(|known| order.compare(&known.record.key, &record.key)) {
+                Ok(_) if witness.other_role => {}
                 Ok(index) => {
                     let Some(known) = self.records.get_mut(index) else { continue };
                     let doubtful = matches!(

@@ -1,87 +1,228 @@
-//! A witness' records, spelt as the database that is to be recovered spells its own.
+//! A witness' records, spelt as the database that is to be recovered spells its own, and as its host has them.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use super::entries::Decoder;
+use super::account::{Account, Side, records_of};
+use super::convert::role::Host;
 use super::reading::Reading;
-use crate::formats::container::{Format, Record};
-use crate::formats::record::{Entry, Family, FieldKey, Key, KeyStyle, Name, Numbering, Style, Under, encode};
+use super::recover::{Origin, Recovered, Recovery};
+use crate::formats::container::Record;
+use crate::formats::record::{Entry, Era, FieldKey, Key, Role};
 
-/// How a database spells its records.
+/// Whose name has to be known to convert the entries of one host to those of another.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Spelling {
-    /// Its keys and numbers.
-    pub style: Style,
-    /// How its values are encoded.
-    pub family: Family,
-    /// Whether it holds records under uniqueids too.
-    pub by_uniqueid: bool,
+pub enum Whose {
+    /// That of the host whose list is to be recovered.
+    Subject,
+    /// That of the host whose copy testifies.
+    Witness,
 }
 
-impl Spelling {
-    /// Finds out from what is left of a database; values are dlists unless the first one that can be read says otherwise.
-    pub fn of<'r, 'a: 'r>(records: impl Iterator<Item = &'r Record<'a>> + Clone) -> Self {
-        let style = Style::of(KeyStyle::guess(records.clone().map(|record| (&*record.key, &*record.value))));
-        let decoder = Decoder::of(style);
-        let family = records.clone().find_map(|record| decoder.mailbox(record).map(|entry| entry.family));
-        let by_uniqueid = records.clone().any(|record| matches!(decoder.decode(record).key, Key::Uniqueid(_)));
-        Spelling { style, family: family.unwrap_or(Family::Dlist), by_uniqueid }
+/// The name of the host whose entries have none, and how it is known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Server {
+    /// The user names it.
+    Told(Vec<u8>),
+    /// So many mailboxes that both copies agree on say so.
+    Inferred(Vec<u8>, u64),
+    /// It is not known; so many mailboxes speak for each of these.
+    Unknown(BTreeMap<Vec<u8>, u64>),
+}
+
+impl Server {
+    /// The name.
+    pub fn name(&self) -> Option<&[u8]> {
+        match self {
+            Server::Told(name) | Server::Inferred(name, _) => Some(name),
+            Server::Unknown(_) => None,
+        }
     }
 }
 
-/// The records of a witness in the spelling of the database it testifies for.
+/// What was done to the entries of a witness of another role.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Conversion {
+    /// What the witness is.
+    pub side: Side,
+    /// Whose entries name no server.
+    pub whose: Whose,
+    /// The name of that host.
+    pub server: Server,
+    /// Fields that a record of the database needs and that some of the converted ones lack.
+    pub missing: Vec<FieldKey>,
+    /// Mailboxes that are not in the database, left out because the witness does not know their partition.
+    pub placeless: u64,
+}
+
+/// What a witness has to say.
+#[derive(Clone, Debug, Default)]
+pub struct Heard<'a> {
+    /// Its records, as the database has them.
+    pub records: Vec<Record<'a>>,
+    /// What was done to them, if the witness is of another role.
+    pub conversion: Option<Conversion>,
+}
+
+/// The server names that the user gives.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Names<'n> {
+    /// That of the host whose local entries name no server, in whichever copy.
+    pub server: Option<&'n [u8]>,
+    /// That of the witness.
+    pub witness: Option<&'n [u8]>,
+}
+
+/// Hears a witness on the database that `recovery` is to give.
 ///
-/// A copy of the same kind testifies with its records as they stand; a dump or a database of another era with its mailbox
-/// entries, from which records are made.
-pub fn testimony<'a>(reading: &Reading<'a, '_>, format: Format, wanted: Spelling) -> Vec<Record<'a>> {
-    let decoder = Decoder::new(reading);
+/// A copy of the same role and spelling testifies with its records as they stand; one in another spelling with its mailbox
+/// entries, from which records are made; one of another role with the entries that the database's host has too.
+pub fn hear<'a>(reading: &Reading<'a, '_>, subject: &Account, recovery: &Recovery<'_>, names: Names<'_>) -> Heard<'a> {
+    let witness = Account::of(reading);
+    if let (Some(ours), Some(theirs)) = (subject.side, witness.side)
+        && ours != theirs
+    {
+        return Court { reading, subject, recovery, witness: &witness }.convert(ours, theirs, names);
+    }
     let mut records = Vec::new();
-    let alike = decoder.style() == wanted.style && !matches!(format, Format::Json | Format::Text);
+    if witness.is_spelt_like(subject) {
+        reading.each(|record| records.push(record));
+        return Heard { records, conversion: None };
+    }
+    let converter = witness.converter(subject.era, Host::default());
     reading.each(|record| {
-        if alike {
-            records.push(record);
-        } else if let Some(entry) = decoder.mailbox(&record) {
-            translate(&entry, wanted, |key, value| {
-                records.push(Record { key: Cow::Owned(key), value: Cow::Owned(value), span: record.span });
-            });
+        if let Some(entry) = converter.mailbox(&record.key, &record.value, &mut |_| {}) {
+            records_of(entry, subject.era, subject.by_uniqueid, push_to(&mut records, &record));
         }
     });
-    records
+    Heard { records, conversion: None }
 }
 
-/// The records that say in `wanted` what `entry` says.
-fn translate(entry: &Entry<'_>, wanted: Spelling, mut push: impl FnMut(Vec<u8>, Vec<u8>)) {
-    let numbering = wanted.style.numbering;
-    let mut made = remade(entry, wanted.family);
-    let value = encode(&made, numbering);
-    match wanted.style.keys {
-        KeyStyle::Plain => push(entry.name.to_internal().into_owned(), value),
-        KeyStyle::Prefixed => push([b"N", &*entry.name.to_db()].concat(), value),
+/// Takes keys and values that were made of `record`.
+fn push_to<'p, 'a>(records: &'p mut Vec<Record<'a>>, record: &Record<'a>) -> impl FnMut(Vec<u8>, Vec<u8>) + 'p {
+    let span = record.span;
+    move |key, value| records.push(Record { key: Cow::Owned(key), value: Cow::Owned(value), span })
+}
+
+/// A database and a witness of another role.
+struct Court<'c, 'a, 's, 'r> {
+    reading: &'c Reading<'a, 's>,
+    witness: &'c Account,
+    subject: &'c Account,
+    recovery: &'c Recovery<'r>,
+}
+
+impl<'a> Court<'_, 'a, '_, '_> {
+    fn convert(&self, ours: Side, theirs: Side, names: Names<'_>) -> Heard<'a> {
+        let (role, whose) = match (ours, theirs) {
+            (Side::Own, _) => (Role::Backend, Whose::Subject),
+            (Side::Both, Side::Elsewhere) => (Role::Unified, Whose::Subject),
+            _ => (Role::Master, Whose::Witness),
+        };
+        let told = names.witness.filter(|_| whose == Whose::Witness).or(names.server);
+        let server = told.map_or_else(|| elect(self.votes(whose)), |name| Server::Told(name.to_vec()));
+        let mut conversion = Conversion { side: theirs, whose, server, missing: Vec::new(), placeless: 0 };
+        let mut records = Vec::new();
+        if let Some(name) = conversion.server.name() {
+            let host = Host { role: Some(role), server: Some(name.to_vec()) };
+            self.take(host, &mut conversion, &mut records);
+        }
+        Heard { records, conversion: Some(conversion) }
     }
-    if let (true, Numbering::New, Some(uniqueid)) = (wanted.by_uniqueid, numbering, entry.uniqueid.as_deref()) {
-        made.under = Under::Uniqueid;
-        made.history_raw = Some(Cow::Borrowed(b""));
-        push([b"I", uniqueid].concat(), encode(&made, numbering));
+
+    /// The entries of the witness as `host` has them.
+    fn take(&self, host: Host, conversion: &mut Conversion, records: &mut Vec<Record<'a>>) {
+        let local_only = host.role == Some(Role::Backend);
+        let converter = self.witness.converter(self.subject.era, host);
+        self.reading.each(|record| {
+            let Some(entry) = self.witness.mailbox(&record) else { return };
+            if conversion.whose == Whose::Subject && entry.server.is_none() {
+                // It is on the witness' own host, or nobody knows where.
+                return;
+            }
+            let Some(entry) = converter.entry(entry, &mut |_| {}) else { return };
+            if entry.is_local() && entry.partition.is_none() {
+                conversion.placeless += u64::from(self.known(&entry).is_none());
+            } else if entry.is_local() || !local_only {
+                let lacks = needed(&entry, self.subject.era).filter(|field| !conversion.missing.contains(field));
+                let lacks: Vec<FieldKey> = lacks.collect();
+                conversion.missing.extend(lacks);
+                records_of(entry, self.subject.era, self.subject.by_uniqueid, push_to(records, &record));
+            }
+        });
+    }
+
+    /// What was recovered of a mailbox.
+    fn known(&self, entry: &Entry<'_>) -> Option<&Recovered<'_>> {
+        let key = Key::Mailbox(entry.name.clone()).encode(self.subject.origin.style.keys)?;
+        self.recovery.get(&key)
+    }
+
+    /// For each server how many mailboxes that it has in one copy have the same place and ACL in the other, as local ones.
+    fn votes(&self, whose: Whose) -> BTreeMap<Vec<u8>, u64> {
+        let mut votes = BTreeMap::new();
+        self.reading.each(|record| {
+            let Some(theirs) = self.witness.mailbox(&record) else { return };
+            let Some(known) = self.known(&theirs) else { return };
+            if matches!(known.origin, Origin::Witness(_) | Origin::OtherRole(_)) {
+                return;
+            }
+            let Some(ours) = self.subject.mailbox(&known.record) else { return };
+            let (own, elsewhere) = match whose {
+                Whose::Subject => (&ours, &theirs),
+                Whose::Witness => (&theirs, &ours),
+            };
+            if let Some(server) = agreed(own, elsewhere) {
+                *votes.entry(server.to_vec()).or_default() += 1;
+            }
+        });
+        votes
     }
 }
 
-/// The same entry as if it had never been written in another family.
-fn remade<'e>(entry: &'e Entry<'_>, family: Family) -> Entry<'e> {
-    fn borrowed<'e>(field: &'e Option<Cow<'_, [u8]>>) -> Option<Cow<'e, [u8]>> {
-        field.as_deref().map(Cow::Borrowed)
+/// The server that one copy names for a mailbox that is a local one in the other, if they agree on all that both tell.
+fn agreed<'e>(own: &Entry<'_>, elsewhere: &'e Entry<'_>) -> Option<&'e [u8]> {
+    let server = elsewhere.server.as_deref()?;
+    let real = |entry: &Entry<'_>| {
+        !(entry.is_tombstone() || entry.is_intermediate() || entry.is_reserved() || entry.is_moving())
+    };
+    let partition = elsewhere.partition.as_deref().unwrap_or_default();
+    let placed = partition.is_empty() || own.partition.as_deref() == Some(partition);
+    (own.is_local() && real(own) && real(elsewhere) && placed && own.acl.same_pairs(&elsewhere.acl)).then_some(server)
+}
+
+/// The server that at least nine tenths of the votes are for: a few mailboxes may have been moved since, or be on two.
+fn elect(votes: BTreeMap<Vec<u8>, u64>) -> Server {
+    let all: u64 = votes.values().sum();
+    match votes.iter().max_by_key(|&(_, count)| count) {
+        Some((name, &count)) if count.saturating_mul(10) >= all.saturating_mul(9) => {
+            Server::Inferred(name.clone(), count)
+        }
+        _ => Server::Unknown(votes),
     }
-    let mut made = Entry::new(family, Name::new(entry.name.form(), entry.name.as_bytes()));
-    made.mbtype = entry.mbtype;
-    made.server = borrowed(&entry.server);
-    made.partition = borrowed(&entry.partition);
-    made.acl = entry.acl.clone();
-    made.uniqueid = borrowed(&entry.uniqueid);
-    made.uidvalidity = entry.uidvalidity;
-    made.mtime = entry.mtime;
-    made.foldermodseq = entry.foldermodseq;
-    made.createdmodseq = entry.createdmodseq;
-    if entry.has(FieldKey::Jmapid) {
-        made.jmapid = borrowed(&entry.jmapid);
+}
+
+/// The fields that a mailbox of one's own has in `era` and this one lacks.
+fn needed(entry: &Entry<'_>, era: Era) -> impl Iterator<Item = FieldKey> {
+    let fields = [
+        (FieldKey::Uniqueid, entry.uniqueid.is_none(), Era::V2_5),
+        (FieldKey::Uidvalidity, entry.uidvalidity.is_none(), Era::V2_5),
+        (FieldKey::Createdmodseq, entry.createdmodseq.is_none(), Era::V3_2),
+        (FieldKey::Foldermodseq, entry.foldermodseq.is_none(), Era::V3_0),
+    ];
+    let local = entry.is_local();
+    fields.into_iter().filter(move |&(_, lacks, since)| local && lacks && era >= since).map(|(field, ..)| field)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nine_tenths_of_the_votes_elect_a_server() {
+        let votes = |counts: &[(&str, u64)]| counts.iter().map(|(name, n)| (name.as_bytes().to_vec(), *n)).collect();
+        assert_eq!(elect(votes(&[("be1", 9), ("be2", 1)])), Server::Inferred(b"be1".to_vec(), 9));
+        assert_eq!(elect(votes(&[("be1", 8), ("be2", 1)])), Server::Unknown(votes(&[("be1", 8), ("be2", 1)])));
+        assert_eq!(elect(votes(&[])), Server::Unknown(BTreeMap::new()));
     }
-    made
 }

@@ -1,10 +1,10 @@
 //! `coroner convert`.
 
-mod report;
-mod target;
+pub mod report;
+pub mod target;
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use coroner::failure::Failure;
@@ -18,7 +18,7 @@ use coroner::ops::convert::{Converter, Origin};
 use coroner::ops::reading::Reading;
 use coroner::render::text::unprintable;
 
-use super::args::{Common, FormatName, Past};
+use super::args::{Common, FormatName, Past, named_file};
 use super::bar::watched;
 use super::out::Out;
 use super::show::say_findings;
@@ -112,8 +112,8 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         say_empty(&source);
         return Ok(Outcome::Findings);
     };
-    let format = args.to.map_or_else(|| container_of(database.format()), FormatName::format);
-    check(args, common, format)?;
+    let format = args.to.map_or_else(|| target::container_of(database.format()), FormatName::format);
+    target::check(&args.output, common.json, format)?;
     let reading = watched("verifying", |_| Reading::new(&source, &*database))?;
     say_findings(&source.name(), &reading.findings);
 
@@ -121,8 +121,15 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         Some(_) => Remarks::keeping(usize::MAX),
         None => Remarks::default(),
     };
-    let plan =
-        target::Plan { args, source: &source, reading: &reading, format, order: common.order.map(|o| o.order()) };
+    let plan = target::Plan {
+        output: &args.output,
+        force: args.force,
+        strict: args.strict,
+        source: &source,
+        reading: &reading,
+        format,
+        order: common.order.map(|name| name.order()),
+    };
     let written = match converter(args, common, &reading, &*database, format)? {
         None => plan.copy(out)?,
         Some(converter) => plan.convert(&converter, &mut remarks, out)?,
@@ -137,24 +144,6 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         false => told.print(args.output.as_os_str() == "-", out)?,
     }
     Ok(Outcome::findings_if(!remarks.is_lossless() || !reading.findings.is_clean()))
-}
-
-/// What the format of a source is written as: dumps become databases.
-fn container_of(format: Format) -> Format {
-    if format.is_dump() { Format::Twoskip } else { format }
-}
-
-/// Checks what goes together.
-fn check(args: &Args, common: &Common, format: Format) -> Result<(), Failure> {
-    let to_stdout = args.output.as_os_str() == "-";
-    if to_stdout && !format.is_dump() {
-        let next = "name a file with -o, or a text format with --to";
-        return Err(Failure::usage(format!("a {format} file can't be written to standard output"), next));
-    }
-    if to_stdout && common.json {
-        return Err(Failure::usage("--json and -o - both want standard output", "name a file with -o"));
-    }
-    Ok(())
 }
 
 /// How to convert entries; `None` if records go over as they stand.
@@ -199,12 +188,8 @@ fn converter(
 }
 
 /// Asks a witness: `FILE`, or `NAME=FILE` of the backend of that name.
-fn hear(witnesses: &mut Witnesses, witness: &OsString, common: &Common) -> Result<(), Failure> {
-    let parted = (!Path::new(witness).exists()).then(|| witness.to_str()?.split_once('=')).flatten();
-    let (server, path) = match parted {
-        Some((name, file)) => (Some(unprintable(name.as_bytes())), PathBuf::from(file)),
-        None => (None, PathBuf::from(witness)),
-    };
+fn hear(witnesses: &mut Witnesses, witness: &OsStr, common: &Common) -> Result<(), Failure> {
+    let (server, path) = named_file(witness);
     let source = open(&path, common)?;
     let Some(database) = source.database() else {
         say_empty(&source);

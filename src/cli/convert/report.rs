@@ -29,40 +29,19 @@ impl Told<'_> {
     /// The answer as JSON.
     pub fn document(&self) -> Json {
         let counts = Fate::ALL.map(|fate| (fate.as_str(), self.remarks.count(fate)));
-        let sorts = self.remarks.sorts().map(|(fate, field, why, sort)| {
-            let first: Vec<Json> = sort.first.iter().take(NAMED).map(example).collect();
-            let object = Object::new().with("fate", fate.as_str()).with("field", field).with("why", why);
-            object.with("count", sort.count).with("first", first).done()
-        });
         Object::schema("convert")
             .bytes("output", self.path.as_os_str().as_encoded_bytes())
             .with("format", self.format.as_str())
             .with("records", self.written.records)
             .with("len", self.written.len)
             .with("counts", json::counts(counts))
-            .with("remarks", sorts.collect::<Vec<_>>())
+            .with("remarks", remark_objects(self.remarks))
             .done()
     }
 
     /// The same for a person: on standard error if the output went to standard output.
     pub fn print(&self, aside: bool, out: &mut Out) -> Result<(), Failure> {
-        let mut lines = Vec::new();
-        for (fate, field, why, sort) in self.remarks.sorts() {
-            let what = match fate {
-                Fate::Lost => "lost",
-                Fate::Unknown => "not known",
-                Fate::LeftOut => "left out",
-                Fate::Supplied => "supplied",
-            };
-            let subject = if field == ENTRY { "entries".to_owned() } else { format!("field {field} of entries") };
-            lines.push(format!("{what}: {}: {subject}: {why}", sort.count));
-            for remark in sort.first.iter().take(NAMED) {
-                lines.push(format!("  {}: {}", printable(&remark.name), printable(&remark.value)));
-            }
-            if sort.count > NAMED as u64 {
-                lines.push(format!("  and {} more", sort.count - NAMED as u64));
-            }
-        }
+        let mut lines = remark_lines(self.remarks);
         if !aside {
             let path = printable(self.path.as_os_str().as_encoded_bytes());
             let records = count(self.written.records, "record");
@@ -79,6 +58,38 @@ impl Told<'_> {
             false => out.line(line),
         })
     }
+}
+
+/// What became of which fields and entries, for a person.
+pub fn remark_lines(remarks: &Remarks) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (fate, field, why, sort) in remarks.sorts() {
+        let what = match fate {
+            Fate::Lost => "lost",
+            Fate::Unknown => "not known",
+            Fate::LeftOut => "left out",
+            Fate::Supplied => "supplied",
+        };
+        let subject = if field == ENTRY { "entries".to_owned() } else { format!("field {field} of entries") };
+        lines.push(format!("{what}: {}: {subject}: {why}", sort.count));
+        for remark in sort.first.iter().take(NAMED) {
+            lines.push(format!("  {}: {}", printable(&remark.name), printable(&remark.value)));
+        }
+        if sort.count > NAMED as u64 {
+            lines.push(format!("  and {} more", sort.count - NAMED as u64));
+        }
+    }
+    lines
+}
+
+/// The same for a program.
+pub fn remark_objects(remarks: &Remarks) -> Vec<Json> {
+    let sorts = remarks.sorts().map(|(fate, field, why, sort)| {
+        let first: Vec<Json> = sort.first.iter().take(NAMED).map(example).collect();
+        let object = Object::new().with("fate", fate.as_str()).with("field", field).with("why", why);
+        object.with("count", sort.count).with("first", first).done()
+    });
+    sorts.collect()
 }
 
 fn example(remark: &Remark<'_>) -> Json {

@@ -1,6 +1,7 @@
 //! Writing what was converted: a database, a dump, or records as lines.
 
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 use coroner::failure::Failure;
 use coroner::formats::container::{Format, KeyOrder, WriteOptions, Written, flat};
@@ -8,10 +9,12 @@ use coroner::formats::image::Image;
 use coroner::formats::record::era::guess as guess_era;
 use coroner::formats::record::{Context, Era, EraGuess, Numbering, Style, Survey, decode};
 use coroner::input::Source;
+use coroner::ops::account::Account;
 use coroner::ops::convert::raw::Raw;
 use coroner::ops::convert::records::Records;
 use coroner::ops::convert::remarks::{Fate, Remarks};
 use coroner::ops::convert::reverse_acl::ReverseAcls;
+use coroner::ops::convert::role::Host;
 use coroner::ops::convert::{Converter, Origin, dumps};
 use coroner::ops::entries::Decoder;
 use coroner::ops::reading::Reading;
@@ -22,7 +25,23 @@ use rayon::prelude::*;
 
 use super::super::bar::watched;
 use super::super::out::Out;
-use super::Args;
+/// What the format of a source is written as: dumps become databases.
+pub fn container_of(format: Format) -> Format {
+    if format.is_dump() { Format::Twoskip } else { format }
+}
+
+/// Checks that the output can go where it is to go.
+pub fn check(output: &Path, json: bool, format: Format) -> Result<(), Failure> {
+    let to_stdout = output.as_os_str() == "-";
+    if to_stdout && !format.is_dump() {
+        let next = "name a file with -o, or a text format with --to";
+        return Err(Failure::usage(format!("a {format} file can't be written to standard output"), next));
+    }
+    if to_stdout && json {
+        return Err(Failure::usage("--json and -o - both want standard output", "name a file with -o"));
+    }
+    Ok(())
+}
 
 /// The time now, in seconds since 1970; `SOURCE_DATE_EPOCH` in the environment sets it.
 pub fn now() -> u64 {
@@ -65,9 +84,21 @@ pub fn era(wanted: Option<Era>, origin: &Origin, format: Format) -> Era {
     })
 }
 
+/// The way from records to the same host's in another shape, for the release that wrote them.
+pub fn converter(reading: &Reading<'_, '_>, format: Format) -> Converter {
+    let account = Account::of(reading);
+    let era = era(None, &account.origin, format);
+    account.converter(era, Host::default())
+}
+
 /// What is to be written where.
 pub struct Plan<'p, 'a, 's> {
-    pub args: &'p Args,
+    /// The file to write; `-` is standard output.
+    pub output: &'p Path,
+    /// Whether a file of that name may be replaced.
+    pub force: bool,
+    /// Whether nothing is to be written if anything would be lost.
+    pub strict: bool,
     pub source: &'p Source,
     pub reading: &'p Reading<'a, 's>,
     pub format: Format,
@@ -101,7 +132,7 @@ impl Plan<'_, '_, '_> {
             let what =
                 "no entry tells which server its mailbox is on; an empty list would make frontends forget theirs";
             let next = "name the backend with --server, or a copy that knows with --witness; nothing was written";
-            return Err(Failure::file(&self.args.file, what, next));
+            return Err(Failure::file(self.source.path(), what, next));
         }
         if self.format == Format::Show {
             return self.lines(records.pairs(), out);
@@ -123,14 +154,14 @@ impl Plan<'_, '_, '_> {
 
     /// Ends the work if something would be lost and the user wants nothing lost.
     fn refuse(&self, remarks: &Remarks) -> Result<(), Failure> {
-        if !self.args.strict || remarks.is_lossless() {
+        if !self.strict || remarks.is_lossless() {
             return Ok(());
         }
         let count = remarks.count(Fate::Lost) + remarks.count(Fate::Unknown);
         let mut first = remarks.sorts().filter(|(fate, ..)| fate.is_loss());
         let example = first.next().map(|(_, field, why, _)| format!(", {field} first ({why})")).unwrap_or_default();
         let what = format!("{count} fields or entries would be lost{example}; nothing was written");
-        Err(Failure::file(&self.args.file, what, "leave out --strict to write it all the same"))
+        Err(Failure::file(self.source.path(), what, "leave out --strict to write it all the same"))
     }
 
     fn database<K: AsRef<[u8]>, V: AsRef<[u8]>>(
@@ -139,7 +170,7 @@ impl Plan<'_, '_, '_> {
         options: &WriteOptions,
     ) -> Result<Written, Failure> {
         let like = self.source.metadata();
-        let target = Target { path: &self.args.output, overwrite: self.args.force, like: like.as_ref() };
+        let target = Target { path: self.output, overwrite: self.force, like: like.as_ref() };
         watched("writing", |_| database::write(target, self.format, pairs, options))
     }
 
@@ -164,7 +195,7 @@ impl Plan<'_, '_, '_> {
     }
 
     fn dump(&self, converter: &Converter, remarks: &mut Remarks, out: &mut Out) -> Result<Written, Failure> {
-        if self.args.strict && self.args.output.as_os_str() == "-" {
+        if self.strict && self.output.as_os_str() == "-" {
             // Nothing may appear before all is known.
             let nowhere = dumps::dump(self.reading, converter, self.format, remarks, &mut |_| Ok(()));
             nowhere.map_err(Failure::output)?;
@@ -187,7 +218,7 @@ impl Plan<'_, '_, '_> {
         admit: impl FnOnce(&Tally) -> Result<(), Failure>,
     ) -> Result<Written, Failure> {
         let mut len = 0;
-        if self.args.output.as_os_str() == "-" {
+        if self.output.as_os_str() == "-" {
             let tally = all(&mut |bytes| {
                 len += bytes.len() as u64;
                 out.bytes(bytes)
@@ -195,8 +226,8 @@ impl Plan<'_, '_, '_> {
             let tally = tally.map_err(Failure::output)?;
             return Ok(Written { records: tally.records, len });
         }
-        let path = &self.args.output;
-        let safe = SafeFile::create(path, self.args.force)?;
+        let path = self.output;
+        let safe = SafeFile::create(path, self.force)?;
         if let Some(source) = self.source.metadata() {
             safe.take_after(&source)?;
         }
