@@ -150,8 +150,9 @@ impl<'a, 's> Reading<'a, 's> {
     /// Looks keys up in the records, which stand in `order`.
     pub fn lookup(&self, order: KeyOrder) -> Lookup<'a, '_> {
         match &self.records {
-            Records::View(_) => Lookup::View(self.database.view(order, 1)),
+            Records::View(_, database) => Lookup::View(database.view(order, 1)),
             Records::Carved(records, order) | Records::Past(records, order) => Lookup::List(records, *order),
+            Records::Kept(records, order) => Lookup::Kept(records, *order),
         }
     }
 
@@ -167,6 +168,8 @@ pub enum Lookup<'a, 'r> {
     View(Box<dyn View<'a> + 'r>),
     /// In records that stand in this order.
     List(&'r [Record<'a>], KeyOrder),
+    /// In those of a recovery, which stand in this order.
+    Kept(&'r [Recovered<'a>], KeyOrder),
 }
 
 impl<'a> Lookup<'a, '_> {
@@ -177,6 +180,10 @@ impl<'a> Lookup<'a, '_> {
             Lookup::List(records, order) => {
                 let index = records.binary_search_by(|record| order.compare(&record.key, key)).ok()?;
                 records.get(index).cloned()
+            }
+            Lookup::Kept(records, order) => {
+                let index = records.binary_search_by(|recovered| order.compare(&recovered.record.key, key)).ok()?;
+                records.get(index).map(|recovered| recovered.record.clone())
             }
         }
     }
