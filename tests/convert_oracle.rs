@@ -3,7 +3,7 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bstr::ByteSlice;
 use coroner::formats::container::Format;
@@ -29,8 +29,11 @@ fn sorted(show: &[u8]) -> Vec<&[u8]> {
 fn cyrus_reads_the_same_from_every_container() {
     let Some(cyrus) = Cyrus::find("cyrus_reads_the_same_from_every_container") else { return };
     let folder = tempfile::tempdir().expect("a folder");
-    let wanted = |path: &Path| !text(path).contains("/mboxsort/") && !text(path).contains("/synthetic/");
-    let databases: Vec<_> = common::undamaged().into_iter().filter(|(path, _)| wanted(path)).collect();
+    // 3.6.1 has no twom.
+    let wanted = |(path, format): &(PathBuf, Format)| {
+        !text(path).contains("/mboxsort/") && !text(path).contains("/synthetic/") && *format != Format::Twom
+    };
+    let databases: Vec<_> = common::undamaged().into_iter().filter(wanted).collect();
     assert!(databases.len() > 200);
     databases.par_iter().enumerate().for_each(|(number, (path, format))| {
         let original = cyrus.place(&format!("{number}.db"), &fs::read(path).expect("a corpus file"));
