@@ -29,6 +29,7 @@ pub struct Target<'t> {
 pub fn target_order(format: Format, wanted: Option<KeyOrder>) -> KeyOrder {
     match format {
         Format::Flat => KeyOrder::Mbox,
+        Format::Twom => KeyOrder::Unsigned,
         other => wanted.unwrap_or(usual_order(other)),
     }
 }
@@ -106,10 +107,10 @@ impl Prepared {
     }
 }
 
-/// Writes `records` as [`write`] does, all but giving the file its name.
+/// Writes `records` as [`write()`] does, all but giving the file its name.
 ///
 /// # Errors
-/// As of [`write`].
+/// As of [`write()`].
 pub fn prepare<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     target: Target<'_>,
     format: Format,
