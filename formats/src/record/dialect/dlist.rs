@@ -187,8 +187,8 @@ fn keep_unknown<'a>(
     }
 }
 
-/// Orders in which Cyrus wrote the fields of a record of its own making.
-const ORDER_OLD: &[FieldKey] = &[
+/// The order in which Cyrus up to 3.4 wrote the fields of a record of its own making; since 3.6 it is [`FieldKey::ALL`].
+pub(super) const ORDER_OLD: &[FieldKey] = &[
     FieldKey::Acl,
     FieldKey::Uniqueid,
     FieldKey::Partition,

@@ -3,40 +3,12 @@
 
 use std::borrow::Cow;
 
+use super::dlist::ORDER_OLD;
 use super::history;
 use super::item::{self, Spelling};
 use super::layout::Layout;
 use crate::record::entry::{Entry, Family, FieldKey, Under};
 use crate::record::era::Era;
-
-/// Fields up to 3.4.
-const OLD: &[FieldKey] = &[
-    FieldKey::Acl,
-    FieldKey::Uniqueid,
-    FieldKey::Partition,
-    FieldKey::Server,
-    FieldKey::Type,
-    FieldKey::Uidvalidity,
-    FieldKey::Createdmodseq,
-    FieldKey::Foldermodseq,
-    FieldKey::Mtime,
-];
-
-/// Fields since 3.6.
-const NEW: &[FieldKey] = &[
-    FieldKey::Type,
-    FieldKey::Name,
-    FieldKey::Uniqueid,
-    FieldKey::Jmapid,
-    FieldKey::Partition,
-    FieldKey::Server,
-    FieldKey::Uidvalidity,
-    FieldKey::Createdmodseq,
-    FieldKey::Foldermodseq,
-    FieldKey::Mtime,
-    FieldKey::Acl,
-    FieldKey::History,
-];
 
 impl Era {
     /// How its writers encode values.
@@ -69,7 +41,7 @@ impl Entry<'_> {
         if let Some(raw) = self.history_raw.take() {
             self.history_raw = Some(history::respelt(raw, era.quotes_separators()));
         }
-        let wanted = if era >= Era::V3_6 { NEW } else { OLD };
+        let wanted = if era >= Era::V3_6 { &FieldKey::ALL[..] } else { ORDER_OLD };
         for &field in wanted {
             if let Some(spelling) = self.shape_of(field, era) {
                 self.layout.push(field, spelling);
