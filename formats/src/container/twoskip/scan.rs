@@ -86,12 +86,20 @@ pub struct Scan<'a> {
     at: u64,
     end: u64,
     credit: u64,
+    /// Nothing behind this is looked at; where an item can't be told without, the scan gives up.
+    reach: u64,
+    gave_up: bool,
 }
 
 impl<'a> Scan<'a> {
     /// The items from `start` (a multiple of 8) to the end of the file.
     pub fn new(cursor: Cursor<'a>, start: u64) -> Self {
-        Scan { cursor, at: start, end: cursor.len(), credit: FREE_CREDIT }
+        Scan::within(cursor, start, u64::MAX)
+    }
+
+    /// The same as far as they can be told from the bytes in front of `reach`.
+    fn within(cursor: Cursor<'a>, start: u64, reach: u64) -> Self {
+        Scan { cursor, at: start, end: cursor.len(), credit: FREE_CREDIT, reach, gave_up: false }
     }
 
     /// A BLANK or a readable record at `at`.
@@ -102,6 +110,10 @@ impl<'a> Scan<'a> {
         }
         let head = Head::decode(self.cursor, at).filter(|head| head.end <= self.end)?;
         let right = head.head_is_right(self.cursor);
+        if right && head.end > self.reach {
+            self.gave_up = true;
+            return None;
+        }
         if right && head.tail_is_right(self.cursor) {
             return Some(Item { span: head.span(), what: What::Record(head) });
         }
@@ -151,31 +163,39 @@ impl<'a> Scan<'a> {
     }
 
     /// What cannot be read from here on, up to the next thing that can.
-    fn unreadable(&mut self) -> Item {
+    fn unreadable(&mut self) -> Option<Item> {
         let start = self.at;
         let torn = torn(self.cursor, start);
         let zeros = self.zeros(start);
         if torn.is_none() && zeros > 0 {
-            return Item { span: Span::at(start, zeros), what: What::Zeros };
+            self.gave_up |= start.saturating_add(zeros) > self.reach;
+            return Some(Item { span: Span::at(start, zeros), what: What::Zeros });
         }
         let mut at = start.saturating_add(ALIGN);
         while at < self.end {
             self.credit = self.credit.saturating_add(CREDIT_RATE * ALIGN);
             let stop = self.sound(at).is_some();
+            self.gave_up |= at > self.reach;
+            if self.gave_up {
+                return None;
+            }
             if stop || self.cursor.be_u64(at) == Some(0) && self.zeros(at) >= ZERO_RUN {
-                return Item { span: Span::new(start, at), what: What::Gap };
+                return Some(Item { span: Span::new(start, at), what: What::Gap });
             }
             if torn.is_none() && torn_to_the_end(self.cursor, at) {
-                return Item { span: Span::new(start, at), what: What::Gap };
+                return Some(Item { span: Span::new(start, at), what: What::Gap });
             }
             at = at.saturating_add(ALIGN);
         }
-        Item { span: Span::new(start, self.end), what: torn.map_or(What::Gap, What::Torn) }
+        Some(Item { span: Span::new(start, self.end), what: torn.map_or(What::Gap, What::Torn) })
     }
 
-    /// Number of zero bytes at `at`, in whole words unless the file ends in them.
+    /// Number of zero bytes at `at`, in whole words unless the file ends in them; more than reach to `reach` are not
+    /// counted, but for one word.
     fn zeros(&self, at: u64) -> u64 {
         let rest = self.cursor.rest(at);
+        let most = self.reach.saturating_sub(at).saturating_add(ALIGN);
+        let rest = usize::try_from(most).ok().and_then(|most| rest.get(..most)).unwrap_or(rest);
         let zeros = rest.iter().position(|&byte| byte != 0).unwrap_or(rest.len());
         if zeros == rest.len() { zeros as u64 } else { zeros as u64 / ALIGN * ALIGN }
     }
@@ -185,10 +205,12 @@ impl Iterator for Scan<'_> {
     type Item = Item;
 
     fn next(&mut self) -> Option<Item> {
-        if self.at >= self.end {
+        if self.at >= self.end || self.gave_up {
             return None;
         }
-        let item = self.sound(self.at).unwrap_or_else(|| self.unreadable());
+        let sound = self.sound(self.at);
+        let item = if sound.is_some() || self.gave_up { sound } else { self.unreadable() };
+        let item = item.filter(|_| !self.gave_up)?;
         self.credit = self.credit.saturating_add(CREDIT_RATE.saturating_mul(item.span.len()));
         self.at = item.span.end.max(self.at.saturating_add(1));
         Some(item)
@@ -222,7 +244,8 @@ impl Iterator for Piece<'_, '_> {
 /// the items of one [`Scan`]. `read` must take all items of its piece; what it makes of some pieces is thrown away.
 ///
 /// Where a piece's first item starts is guessed: at its first proven record. Where the piece in front of it ends
-/// elsewhere, it is scanned again.
+/// elsewhere, it is scanned again. A guess looks no farther than the piece behind its own, so that what spans many
+/// pieces, a hole or the tail that a head claims, is read once and not from each of them.
 pub fn in_pieces<T: Send>(cursor: Cursor<'_>, start: u64, read: impl Fn(Piece<'_, '_>) -> T + Sync) -> Vec<T> {
     if cursor.len() <= PIECE_LEN {
         return vec![read(Piece { first: None, scan: &mut Scan::new(cursor, start), until: u64::MAX })];
@@ -230,7 +253,7 @@ pub fn in_pieces<T: Send>(cursor: Cursor<'_>, start: u64, read: impl Fn(Piece<'_
     let edges: Vec<u64> = (start / PIECE_LEN..cursor.len().div_ceil(PIECE_LEN)).map(|i| i * PIECE_LEN).collect();
     let until = |edge: u64| edge.saturating_add(PIECE_LEN);
     let guess = |&edge: &u64| {
-        let mut scan = Scan::new(cursor, edge.max(start));
+        let mut scan = Scan::within(cursor, edge.max(start), until(until(edge)));
         let mut first = None;
         if edge > start {
             let piece = Piece { first: None, scan: &mut scan, until: until(edge) };
@@ -239,7 +262,7 @@ pub fn in_pieces<T: Send>(cursor: Cursor<'_>, start: u64, read: impl Fn(Piece<'_
         }
         let from = first.map_or(start, |item| item.span.start);
         let made = read(Piece { first, scan: &mut scan, until: until(edge) });
-        Some((from, scan.at, made))
+        (!scan.gave_up).then_some((from, scan.at, made))
     };
     let guesses: Vec<_> = edges.par_iter().map(guess).collect();
     let mut scan = Scan::new(cursor, start);
@@ -368,6 +391,24 @@ mod tests {
                 let pieces = in_pieces(cursor, DUMMY_OFFSET, |piece| piece.collect::<Vec<_>>()).concat();
                 assert!(pieces.into_iter().eq(Scan::new(cursor, DUMMY_OFFSET)), "{distance} with {:?}", fill.get(..8));
             }
+        }
+    }
+
+    /// Else a hole of a gigabyte is read from each of its hundreds of pieces on.
+    #[test]
+    fn what_reaches_too_far_is_given_up_without_looking() {
+        let far = 1 << 16;
+        let claim = [&head(1 << 20)[..], &[0; 4]].concat();
+        let open: [(&[u8], u8); 3] = [(&[], 0), (&[0xA5; 8], 0xA5), (&claim, 1)];
+        for (start, fill) in open {
+            let mut bytes = [&record(b'a')[..], start].concat();
+            bytes.resize(2 << 20, fill);
+            let cursor = Cursor::new(&bytes);
+            let mut scan = Scan::within(cursor, 0, far);
+            assert!(matches!(scan.next().expect("a record").what, What::Record(_)));
+            assert_eq!(scan.next(), None, "{fill}");
+            assert!(scan.gave_up && scan.at == 40 && scan.zeros(40) <= far);
+            assert!(Scan::new(cursor, 40).next().is_some_and(|item| item.span.end > far), "{fill}");
         }
     }
 
