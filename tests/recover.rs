@@ -109,6 +109,34 @@ fn the_user_names_the_server_where_nothing_agrees() {
 }
 
 #[test]
+fn another_backends_copy_is_not_taken_for_ones_own() {
+    let folder = TempDir::new().expect("a folder");
+    let murder = corpus().join("cyrus-3.6.1/murder-twoskip");
+    let damaged = corpus().join("cyrus-3.6.1/damaged/twoskip/hole/before.db");
+    let (_, alone) = recover(folder.path(), &damaged, &[]);
+    let alone = names(&alone);
+    for witness in ["be2.twoskip.db", "be2.twoskip.dump.json"].map(|name| murder.join(name)) {
+        let witness = witness.to_str().expect("text");
+        let (report, out) = recover(folder.path(), &damaged, &["--witness", witness]);
+        assert!(report.contains("another backend's copy, by its mailboxes"), "{report}");
+        assert_eq!(names(&out), alone, "what be2 has is no mailbox of be1");
+    }
+    let own = murder.join("be1.twoskip.db");
+    let (report, out) = recover(folder.path(), &damaged, &["--witness", own.to_str().expect("text")]);
+    assert!(!report.contains("another backend") && names(&out).len() > alone.len(), "{report}");
+}
+
+#[test]
+fn a_server_named_against_the_mailboxes_is_contradicted() {
+    let folder = TempDir::new().expect("a folder");
+    let damaged = corpus().join("cyrus-3.6.1/damaged/twoskip/hole/before.db");
+    let mup = corpus().join("cyrus-3.6.1/murder-twoskip/mup.twoskip.db");
+    let told = ["--server", "be2.murder.test", "--witness", mup.to_str().expect("text")];
+    let (report, _) = recover(folder.path(), &damaged, &told);
+    assert!(report.contains("as you say, though 54 entries in both say be1.murder.test"), "{report}");
+}
+
+#[test]
 fn entries_of_2_4_lack_nothing() {
     let folder = TempDir::new().expect("a folder");
     let murder = corpus().join("cyrus-2.4.22/murder-skiplist");

@@ -26,6 +26,11 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Whether it is from the file itself.
+    pub fn is_own(self) -> bool {
+        !matches!(self, Origin::Witness(_) | Origin::OtherRole(_))
+    }
+
     /// Its place among the kinds of origin, the surest first.
     pub fn rank(self) -> usize {
         match self {

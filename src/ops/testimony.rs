@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::account::{Account, Side, records_of};
 use super::convert::role::Host;
 use super::reading::Reading;
-use super::recover::{Origin, Recovered, Recovery};
+use super::recover::{Recovered, Recovery};
 use crate::formats::container::Record;
 use crate::formats::record::{Entry, Era, FieldKey, Key, Role};
 
@@ -22,8 +22,8 @@ pub enum Whose {
 /// The name of the host whose entries have none, and how it is known.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Server {
-    /// The user names it.
-    Told(Vec<u8>),
+    /// The user names it, perhaps against what mailboxes say: another server, that so many speak for.
+    Told(Vec<u8>, Option<(Vec<u8>, u64)>),
     /// So many mailboxes that both copies agree on say so.
     Inferred(Vec<u8>, u64),
     /// It is not known; so many mailboxes speak for each of these.
@@ -34,7 +34,7 @@ impl Server {
     /// The name.
     pub fn name(&self) -> Option<&[u8]> {
         match self {
-            Server::Told(name) | Server::Inferred(name, _) => Some(name),
+            Server::Told(name, _) | Server::Inferred(name, _) => Some(name),
             Server::Unknown(_) => None,
         }
     }
@@ -55,6 +55,15 @@ pub struct Conversion {
     pub placeless: u64,
 }
 
+/// Why a backend's copy is taken for another backend's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stranger {
+    /// Mailboxes that it and the database both have, with the same uniqueid, or else the same place and ACL.
+    pub shared: u64,
+    /// Mailboxes of the one of them that has fewer.
+    pub of: u64,
+}
+
 /// What a witness has to say.
 #[derive(Clone, Debug, Default)]
 pub struct Heard<'a> {
@@ -62,6 +71,8 @@ pub struct Heard<'a> {
     pub records: Vec<Record<'a>>,
     /// What was done to them, if the witness is of another role.
     pub conversion: Option<Conversion>,
+    /// Set if it has nothing to say, since it is of another host.
+    pub stranger: Option<Stranger>,
 }
 
 /// The server names that the user gives.
@@ -76,7 +87,9 @@ pub struct Names<'n> {
 /// Hears a witness on the database that `recovery` is to give.
 ///
 /// A copy of the same role and spelling testifies with its records as they stand; one in another spelling with its mailbox
-/// entries, from which records are made; one of another role with the entries that the database's host has too.
+/// entries, from which records are made; one of another role with the entries that the database's host has too. A backend's
+/// copy that shares less than half of its mailboxes is another backend's and knows nothing, unless the user
+/// names the server that they both are of.
 pub fn hear<'a>(reading: &Reading<'a, '_>, subject: &Account, recovery: &Recovery<'_>, names: Names<'_>) -> Heard<'a> {
     let witness = Account::of(reading);
     if let (Some(ours), Some(theirs)) = (subject.side, witness.side)
@@ -84,10 +97,16 @@ pub fn hear<'a>(reading: &Reading<'a, '_>, subject: &Account, recovery: &Recover
     {
         return Court { reading, subject, recovery, witness: &witness }.convert(ours, theirs, names);
     }
+    if (subject.side, witness.side) == (Some(Side::Own), Some(Side::Own)) && names.server.is_none() {
+        let stranger = Court { reading, subject, recovery, witness: &witness }.stranger();
+        if stranger.is_some() {
+            return Heard { stranger, ..Heard::default() };
+        }
+    }
     let mut records = Vec::new();
     if witness.is_spelt_like(subject) {
         reading.each(|record| records.push(record));
-        return Heard { records, conversion: None };
+        return Heard { records, ..Heard::default() };
     }
     let converter = witness.converter(subject.era, Host::default());
     reading.each(|record| {
@@ -95,7 +114,7 @@ pub fn hear<'a>(reading: &Reading<'a, '_>, subject: &Account, recovery: &Recover
             records_of(entry, subject.era, subject.by_uniqueid, push_to(&mut records, &record));
         }
     });
-    Heard { records, conversion: None }
+    Heard { records, ..Heard::default() }
 }
 
 /// Takes keys and values that were made of `record`.
@@ -120,14 +139,20 @@ impl<'a> Court<'_, 'a, '_, '_> {
             _ => (Role::Master, Whose::Witness),
         };
         let told = names.witness.filter(|_| whose == Whose::Witness).or(names.server);
-        let server = told.map_or_else(|| elect(self.votes(whose)), |name| Server::Told(name.to_vec()));
+        let server = match (told, elect(self.votes(whose))) {
+            (None, elected) => elected,
+            (Some(name), Server::Inferred(other, votes)) if other != name => {
+                Server::Told(name.to_vec(), Some((other, votes)))
+            }
+            (Some(name), _) => Server::Told(name.to_vec(), None),
+        };
         let mut conversion = Conversion { side: theirs, whose, server, missing: Vec::new(), placeless: 0 };
         let mut records = Vec::new();
         if let Some(name) = conversion.server.name() {
             let host = Host { role: Some(role), server: Some(name.to_vec()) };
             self.take(host, &mut conversion, &mut records);
         }
-        Heard { records, conversion: Some(conversion) }
+        Heard { records, conversion: Some(conversion), stranger: None }
     }
 
     /// The entries of the witness as `host` has them.
@@ -158,15 +183,32 @@ impl<'a> Court<'_, 'a, '_, '_> {
         self.recovery.get(&key)
     }
 
+    /// Whether two backends' lists are of two hosts: fewer than half of the mailboxes of the smaller one are in the other.
+    fn stranger(&self) -> Option<Stranger> {
+        let (mut theirs, mut shared) = (0, 0);
+        self.reading.each(|record| {
+            let Some(entry) = self.witness.mailbox(&record).filter(is_settled) else { return };
+            theirs += 1;
+            let known = self.own(&entry).and_then(|known| self.subject.mailbox(&known.record));
+            shared += u64::from(known.is_some_and(|known| is_same(&known, &entry)));
+        });
+        let ours = self.recovery.records.iter().filter(|known| known.origin.is_own());
+        let ours = ours.filter_map(|known| self.subject.mailbox(&known.record)).filter(is_settled).count() as u64;
+        let of = ours.min(theirs);
+        (shared * 2 < of).then_some(Stranger { shared, of })
+    }
+
+    /// What the database itself still had of a mailbox.
+    fn own(&self, entry: &Entry<'_>) -> Option<&Recovered<'_>> {
+        self.known(entry).filter(|known| known.origin.is_own())
+    }
+
     /// For each server how many mailboxes that it has in one copy have the same place and ACL in the other, as local ones.
     fn votes(&self, whose: Whose) -> BTreeMap<Vec<u8>, u64> {
         let mut votes = BTreeMap::new();
         self.reading.each(|record| {
             let Some(theirs) = self.witness.mailbox(&record) else { return };
-            let Some(known) = self.known(&theirs) else { return };
-            if matches!(known.origin, Origin::Witness(_) | Origin::OtherRole(_)) {
-                return;
-            }
+            let Some(known) = self.own(&theirs) else { return };
             let Some(ours) = self.subject.mailbox(&known.record) else { return };
             let (own, elsewhere) = match whose {
                 Whose::Subject => (&ours, &theirs),
@@ -180,15 +222,26 @@ impl<'a> Court<'_, 'a, '_, '_> {
     }
 }
 
+/// Whether an entry is of a mailbox that exists where it says, and of no other.
+fn is_settled(entry: &Entry<'_>) -> bool {
+    !(entry.is_tombstone() || entry.is_intermediate() || entry.is_reserved() || entry.is_moving())
+}
+
+/// Whether two entries of one name are of the same mailbox.
+fn is_same(a: &Entry<'_>, b: &Entry<'_>) -> bool {
+    match (&a.uniqueid, &b.uniqueid) {
+        (Some(a), Some(b)) => a == b,
+        _ => a.partition == b.partition && a.acl.same_pairs(&b.acl),
+    }
+}
+
 /// The server that one copy names for a mailbox that is a local one in the other, if they agree on all that both tell.
 fn agreed<'e>(own: &Entry<'_>, elsewhere: &'e Entry<'_>) -> Option<&'e [u8]> {
     let server = elsewhere.server.as_deref()?;
-    let real = |entry: &Entry<'_>| {
-        !(entry.is_tombstone() || entry.is_intermediate() || entry.is_reserved() || entry.is_moving())
-    };
     let partition = elsewhere.partition.as_deref().unwrap_or_default();
     let placed = partition.is_empty() || own.partition.as_deref() == Some(partition);
-    (own.is_local() && real(own) && real(elsewhere) && placed && own.acl.same_pairs(&elsewhere.acl)).then_some(server)
+    (own.is_local() && is_settled(own) && is_settled(elsewhere) && placed && own.acl.same_pairs(&elsewhere.acl))
+        .then_some(server)
 }
 
 /// The server that at least nine tenths of the votes are for: a few mailboxes may have been moved since, or be on two.

@@ -33,7 +33,8 @@ use report::{Heard, Told};
 ///
 /// A witness may be of another role: of a master's or frontend's list a backend gets back its own mailboxes, without what
 /// only it knew (uniqueid, uidvalidity), and the other way round. Whose mailboxes they are is seen from those that both
-/// lists have, or told with --server or NAME=FILE.
+/// lists have, or told with --server or NAME=FILE. From the copy of another backend nothing is taken.
+///
 /// Exit status 1 says that something was lost, left out or is in doubt.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
@@ -190,14 +191,15 @@ fn ask<'a: 'c, 'c>(
         let file = source.path().to_owned();
         let Some(witness) = witness else {
             say_empty(source);
-            return Ok(Heard { file, testimony: Testimony::default(), conversion: None });
+            return Ok(Heard { file, testimony: Testimony::default(), conversion: None, stranger: None });
         };
         let reading = Reading::new(source, &**witness)?;
         let heard = hear(&reading, &subject, recovery, names);
         let lacks_fields = heard.conversion.as_ref().is_some_and(|conversion| !conversion.missing.is_empty());
         let other_role = heard.conversion.is_some();
         let witness = Witness { number, records: heard.records, other_role, lacks_fields };
-        Ok(Heard { file, testimony: recovery.ask(witness, &deleted, written), conversion: heard.conversion })
+        let testimony = recovery.ask(witness, &deleted, written);
+        Ok(Heard { file, testimony, conversion: heard.conversion, stranger: heard.stranger })
     });
     asked.collect()
 }

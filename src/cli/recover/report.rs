@@ -8,7 +8,7 @@ use coroner::formats::container::{Confidence, Format, Lost, Record, Written};
 use coroner::input::Source;
 use coroner::ops::convert::remarks::Remarks;
 use coroner::ops::recover::{Cost, Origin, Recovered, Recovery, Testimony};
-use coroner::ops::testimony::{Conversion, Server, Whose};
+use coroner::ops::testimony::{Conversion, Server, Stranger, Whose};
 use coroner::plan::safe_file::SafeFile;
 use coroner::render::json::{self, Object};
 use coroner::render::text::{count, printable};
@@ -29,6 +29,8 @@ pub struct Heard {
     pub testimony: Testimony,
     /// What was done to them first, if it is of another role.
     pub conversion: Option<Conversion>,
+    /// Set if it is of another host and so has nothing to say.
+    pub stranger: Option<Stranger>,
 }
 
 impl Heard {
@@ -203,6 +205,13 @@ fn name<T>(lines: &mut Vec<String>, mut things: impl Iterator<Item = T>, line: i
 fn witness_lines(lines: &mut Vec<String>, heard: &Heard) {
     let Testimony { filled, confirmed, replaced, deleted } = heard.testimony;
     let file = heard.name();
+    if let Some(Stranger { shared, of }) = heard.stranger {
+        lines.push(format!(
+            "witness {file}: another backend's copy, by its mailboxes ({shared} of {of} are the same): nothing was taken; if it \
+             is of this host all the same, name that with --server NAME"
+        ));
+        return;
+    }
     if let Some(conversion) = &heard.conversion {
         lines.push(format!("witness {file}: {}", conversion_line(conversion)));
         if !conversion.missing.is_empty() {
@@ -226,7 +235,10 @@ fn witness_lines(lines: &mut Vec<String>, heard: &Heard) {
 fn conversion_line(conversion: &Conversion) -> String {
     let side = conversion.side.as_str();
     let known = match &conversion.server {
-        Server::Told(_) => "as you say".to_owned(),
+        Server::Told(_, None) => "as you say".to_owned(),
+        Server::Told(_, Some((other, votes))) => {
+            format!("as you say, though {} in both say {}", count(*votes, "entry"), printable(other))
+        }
         Server::Inferred(_, votes) => format!("as {} in both say", count(*votes, "entry")),
         Server::Unknown(votes) => {
             let votes: Vec<_> = votes.iter().map(|(name, n)| format!("{n} for {}", printable(name))).collect();
@@ -249,15 +261,23 @@ fn witness_object(heard: &Heard) -> Json {
     let Testimony { filled, confirmed, replaced, deleted } = heard.testimony;
     let object = Object::new().bytes("file", heard.file.as_os_str().as_encoded_bytes()).with("filled", filled);
     let object = object.with("confirmed", confirmed).with("newer", replaced).with("deleted", deleted);
+    if let Some(Stranger { shared, of }) = heard.stranger {
+        return object.with("server_is", "another").with("shared", shared).with("of", of).done();
+    }
     let Some(conversion) = &heard.conversion else { return object.done() };
     let (how, votes) = match &conversion.server {
-        Server::Told(_) => ("told", None),
+        Server::Told(..) => ("told", None),
         Server::Inferred(_, votes) => ("inferred", Some(*votes)),
         Server::Unknown(_) => ("unknown", None),
+    };
+    let against = match &conversion.server {
+        Server::Told(_, against) => against.as_ref().map(|(other, _)| &other[..]),
+        _ => None,
     };
     object
         .with("kind", conversion.side.as_str())
         .bytes_some("server", conversion.server.name())
+        .bytes_some("but_agreeing_on", against)
         .with("server_is", how)
         .with_some("agreeing", votes)
         .with("missing", heard.missing())
