@@ -14,6 +14,7 @@
 //! Rooms never import each other.
 
 pub mod append;
+mod bits;
 pub mod detect;
 pub mod flat;
 pub mod order;

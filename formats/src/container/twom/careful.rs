@@ -1,12 +1,12 @@
 //! Says what is wrong with a file that could not be proven sound: reads it in order, holds every version of a key against
 //! its ancestor, then every pointer against what was read.
 
-use super::bits::Bits;
 use super::file::File;
 use super::graph;
 use super::layout::{ALIGN, DUMMY_OFFSET, FIRST_OFFSET, Head, Header, MARK_LEN, SHORT_KEY_MAX, SHORT_VALUE_MAX, Type};
 use super::rules;
 use super::scan::{Item, What};
+use crate::container::bits::Bits;
 use crate::finding::{Finding, Sink};
 use crate::image::Span;
 

@@ -3,10 +3,10 @@
 
 use rayon::prelude::*;
 
-use super::bits::Bits;
 use super::layout::{DUMMY_OFFSET, Head, MARK_LEN, Type};
 use super::scan::{Item, What};
 use super::versions::{LostRange, Versions};
+use crate::container::bits::Bits;
 
 impl Versions<'_> {
     /// Deletions with a wrong sum are believed if nothing else is damaged and the header counts as many dead bytes.

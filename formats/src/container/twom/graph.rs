@@ -1,10 +1,10 @@
 //! The rules of keys and pointers: one walk along level 0, holding what each upper level must lead to next.
 
-use super::bits::Bits;
 use super::careful::{Physical, shown};
 use super::file::File;
 use super::layout::{Head, MAX_LEVEL, Type};
 use super::rules;
+use crate::container::bits::Bits;
 use crate::finding::{Finding, Rule, Sink};
 
 const LEVELS: usize = MAX_LEVEL as usize;

@@ -1,7 +1,6 @@
 //! The twom room: Cyrus 3.13 and later.
 #![doc = include_str!("FORMAT.md")]
 
-mod bits;
 mod careful;
 mod carve;
 mod chain;

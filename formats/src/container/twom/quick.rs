@@ -9,9 +9,9 @@
 
 use rayon::prelude::*;
 
-use super::bits::Bits;
 use super::file::File;
 use super::layout::{ALIGN, FIRST_OFFSET, Head, Header, MARK_LEN, MAX_LEVEL, SHORT_KEY_MAX, SHORT_VALUE_MAX, Type};
+use crate::container::bits::Bits;
 
 const LEVELS: usize = MAX_LEVEL as usize;
 /// Bytes of a file for which one part is worth while.

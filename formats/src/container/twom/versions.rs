@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::bits::Bits;
 use super::file::File;
 use super::layout::{DUMMY_OFFSET, FIRST_OFFSET, Head, MARK_LEN, Type};
 use super::scan::{Item, What};
+use crate::container::bits::Bits;
 use crate::container::{KeyOrder, Record};
 use crate::image::Span;
 

@@ -7,13 +7,13 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::bits::Bits;
 use super::graph::{Step, Walk, Why};
 use super::layout::{DUMMY_OFFSET, FIRST_OFFSET, Head, Type, dummy};
 use super::live::Live;
 use super::replay::replay;
 use super::survey::Survey;
 use super::view::File;
+use crate::container::bits::Bits;
 use crate::container::{Carved, Confidence, Kept, KeyOrder, Lost, Record};
 use crate::image::{Cursor, Span};
 

@@ -3,11 +3,11 @@
 
 use std::cmp::Ordering;
 
-use super::bits::Bits;
 use super::layout::{Head, MAX_LEVEL, Type, dummy};
 use super::survey::Survey;
 use super::view::File;
 use crate::container::KeyOrder;
+use crate::container::bits::Bits;
 
 /// Pointer levels above 0, and the unused place of level 0.
 const LEVELS: usize = MAX_LEVEL as usize;

@@ -6,8 +6,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use super::bits::Tree;
 use super::layout::{Head, Type};
+use super::tree::Tree;
 use crate::container::KeyOrder;
 use crate::image::Cursor;
 

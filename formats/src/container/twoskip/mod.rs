@@ -1,7 +1,6 @@
 //! twoskip: header, DUMMY, records in the order of time, COMMITs between them. See `FORMAT.md` beside this file.
 
 mod append;
-mod bits;
 mod carve;
 mod cyrus;
 mod graph;
@@ -13,6 +12,7 @@ pub mod rules;
 mod scan;
 mod survey;
 mod tiles;
+mod tree;
 mod verify;
 mod view;
 pub mod writer;

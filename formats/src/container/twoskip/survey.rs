@@ -1,10 +1,10 @@
 //! What one careful pass over a file finds out before anything else is asked: where readable records start, which ranges
 //! are lost, and how far the file is committed.
 
-use super::bits::Bits;
 use super::layout::{ALIGN, DUMMY_OFFSET, FIRST_OFFSET, Head, Header, MARK_LEN, Type, VERSION};
 use super::scan::{Item, Piece, What, in_pieces};
 use super::view::File;
+use crate::container::bits::Bits;
 use crate::image::{Cursor, Span};
 
 /// The outcome of the pass.

@@ -2,7 +2,6 @@
 
 use bstr::ByteSlice;
 
-use super::super::bits::Bits;
 use super::super::graph::{Hole, Mismatch, Step, Walk, Why};
 use super::super::layout::{DIRTY, DUMMY_OFFSET, FIRST_OFFSET, Head, Header, Type, choose};
 use super::super::live::Live;
@@ -12,6 +11,7 @@ use super::super::scan::{Item, Scan, What};
 use super::super::survey::Survey;
 use super::super::view::{File, List};
 use super::{Totals, hex, only_blanks};
+use crate::container::bits::Bits;
 use crate::container::{KeyOrder, OrderTally};
 use crate::finding::{Finding, Rule, Sink};
 use crate::image::{Cursor, Span};

@@ -3,12 +3,12 @@
 
 use rayon::prelude::*;
 
-use super::super::bits::Bits;
 use super::super::layout::{ALIGN, BLANK, DUMMY_OFFSET, FIRST_OFFSET, Head, Header, MAX_LEVEL, Type, choose, dummy};
 use super::super::live::Live;
 use super::super::scan::Heads;
 use super::super::view::File;
 use super::Totals;
+use crate::container::bits::Bits;
 use crate::container::{KeyOrder, OrderTally};
 
 /// Bytes of a file for which one part is worth while.
@@ -242,7 +242,7 @@ fn walk<'a>(file: File<'a>, start: u64, stop: u64, marks: &Marks) -> Option<Part
     let mut before: Option<(&[u8], u64)> = None;
     while at != stop {
         let head = file.record(at)?;
-        if marks.reached.insert(at) {
+        if !marks.reached.insert(at) {
             return None;
         }
         let levels = part.first.iter_mut().zip(part.last.iter_mut()).take(head.level.into());

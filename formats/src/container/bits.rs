@@ -1,0 +1,88 @@
+//! Sets of offsets for formats that align records to 8 bytes: one bit for each 8 bytes of the file, so 1/64 of its size.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A set of offsets that several threads can change.
+pub struct Bits {
+    words: Vec<AtomicU64>,
+}
+
+#[inline]
+fn place(offset: u64) -> (usize, u64) {
+    (usize::try_from(offset / 512).unwrap_or(usize::MAX), 1 << (offset / 8 % 64))
+}
+
+impl Bits {
+    /// The empty set for a file of `len` bytes.
+    pub fn new(len: u64) -> Self {
+        let words = usize::try_from(len / 512 + 1).unwrap_or_default();
+        Bits { words: (0..words).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// Adds `offset`; whether it was not in the set before. Offsets behind the file can't be added.
+    #[inline]
+    pub fn insert(&self, offset: u64) -> bool {
+        let (index, bit) = place(offset);
+        self.words.get(index).is_some_and(|word| word.fetch_or(bit, Ordering::Relaxed) & bit == 0)
+    }
+
+    /// Adds `offset` if it is not in the set, otherwise takes it out; whether it can be in the set at all.
+    #[inline]
+    pub fn toggle(&self, offset: u64) -> bool {
+        let (index, bit) = place(offset);
+        let word = self.words.get(index).filter(|_| offset.is_multiple_of(8));
+        word.map(|word| word.fetch_xor(bit, Ordering::Relaxed)).is_some()
+    }
+
+    /// Whether `offset` is in the set.
+    #[inline]
+    pub fn contains(&self, offset: u64) -> bool {
+        let (index, bit) = place(offset);
+        offset.is_multiple_of(8) && self.words.get(index).is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
+    }
+
+    /// The least offset of the set that is `offset` or above.
+    pub fn at_or_after(&self, offset: u64) -> Option<u64> {
+        let (from, bit) = place(offset);
+        let words = self.words.get(from..)?.iter().zip(from..);
+        let mut mask = !(bit - 1);
+        for (word, index) in words {
+            let word = word.load(Ordering::Relaxed) & std::mem::replace(&mut mask, u64::MAX);
+            if word != 0 {
+                return Some(index as u64 * 512 + u64::from(word.trailing_zeros()) * 8);
+            }
+        }
+        None
+    }
+
+    /// The offsets of the set that are `offset` or above, in order.
+    pub fn iter_from(&self, offset: u64) -> impl Iterator<Item = u64> + '_ {
+        let mut next = self.at_or_after(offset);
+        std::iter::from_fn(move || {
+            let offset = next?;
+            next = self.at_or_after(offset.saturating_add(8));
+            Some(offset)
+        })
+    }
+
+    /// The offsets of the set, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
+        self.iter_from(0)
+    }
+
+    /// Whether nothing is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| word.load(Ordering::Relaxed) == 0)
+    }
+
+    /// Number of offsets in the set.
+    pub fn count(&self) -> u64 {
+        self.words.iter().map(|word| u64::from(word.load(Ordering::Relaxed).count_ones())).sum()
+    }
+
+    /// Whether every offset of this set is in `other`, a set of the same file.
+    pub fn is_subset(&self, other: &Bits) -> bool {
+        let pairs = self.words.iter().zip(&other.words);
+        pairs.into_iter().all(|(a, b)| a.load(Ordering::Relaxed) & !b.load(Ordering::Relaxed) == 0)
+    }
+}
