@@ -2,6 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rayon::prelude::*;
+
+/// Words that one thread looks through at a time.
+const CHUNK_LEN: usize = 1 << 14;
+
 /// A set of offsets that several threads can change.
 pub struct Bits {
     words: Vec<AtomicU64>,
@@ -115,12 +120,17 @@ impl Bits {
 
     /// Number of offsets in the set.
     pub fn count(&self) -> u64 {
-        self.words.iter().map(|word| u64::from(word.load(Ordering::Relaxed).count_ones())).sum()
+        let count = |words: &[AtomicU64]| -> u64 {
+            words.iter().map(|word| u64::from(word.load(Ordering::Relaxed).count_ones())).sum()
+        };
+        self.words.par_chunks(CHUNK_LEN).map(count).sum()
     }
 
     /// Whether every offset of this set is in `other`, a set of the same file.
     pub fn is_subset(&self, other: &Bits) -> bool {
-        let pairs = self.words.iter().zip(&other.words);
-        pairs.into_iter().all(|(a, b)| a.load(Ordering::Relaxed) & !b.load(Ordering::Relaxed) == 0)
+        let pairs = self.words.par_chunks(CHUNK_LEN).zip(other.words.par_chunks(CHUNK_LEN));
+        pairs
+            .into_par_iter()
+            .all(|(a, b)| a.iter().zip(b).all(|(a, b)| a.load(Ordering::Relaxed) & !b.load(Ordering::Relaxed) == 0))
     }
 }

@@ -13,8 +13,8 @@ use crate::container::{KeyOrder, OrderTally};
 
 /// Bytes of a file for which one part is worth while.
 const PART_LEN: u64 = 1 << 20;
-/// Most parts: of a part of the largest files much is still in a cache when it is read again.
-const PARTS_MAX: usize = 512;
+/// Most parts: enough for threads to share, and few enough to be found quickly.
+const PARTS_MAX: usize = 128;
 
 /// The sets that both looks fill: where records and DELETEs start, which records were reached, and which DELETEs and
 /// idle targets were named.
