@@ -11,7 +11,7 @@ use coroner::formats::container::{Format, KeyOrder};
 use coroner::input::{Locking, Options};
 use coroner::render::text::unprintable;
 
-use super::{apply, convert, diff, digest, hexdump, inspect, list, log, recover, repair, show, synth, verify};
+use super::{apply, convert, diff, digest, hexdump, inspect, list, log, merge, recover, repair, show, synth, verify};
 
 /// Examines, recovers, repairs and converts the mailbox lists (mailboxes.db) of Cyrus IMAP servers.
 #[derive(Parser, Debug)]
@@ -44,6 +44,7 @@ pub enum Command {
     Repair(repair::Args),
     Apply(apply::Args),
     Undo(apply::UndoArgs),
+    Merge(merge::Args),
     Synth(synth::Args),
     Diff(diff::Args),
     Digest(digest::Args),

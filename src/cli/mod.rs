@@ -10,6 +10,7 @@ mod hexdump;
 mod inspect;
 mod list;
 mod log;
+mod merge;
 mod out;
 mod recover;
 mod repair;
@@ -89,6 +90,7 @@ fn run(cli: &Cli) -> Done {
         Command::Repair(args) => repair::run(args, common, &mut out),
         Command::Apply(args) => apply::run(args, common, &mut out),
         Command::Undo(args) => apply::undo(args, common, &mut out),
+        Command::Merge(args) => merge::run(args, common, &mut out),
         Command::Synth(args) => synth::run(args, common, &mut out),
         Command::Inspect(args) => inspect::run(args, common, &mut out),
         Command::Show(args) => show::run(args, common, &mut out),

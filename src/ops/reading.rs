@@ -156,6 +156,14 @@ impl<'a, 's> Reading<'a, 's> {
         }
     }
 
+    /// The records by the file's own pointers in about `parts` parts; `None` where they are not read so.
+    pub fn view(&self, order: KeyOrder, parts: usize) -> Option<Box<dyn View<'a> + 's>> {
+        match &self.records {
+            Records::View(_, database) => Some(database.view(order, parts)),
+            _ => None,
+        }
+    }
+
     /// Whether the records are those that carving brought up.
     pub fn is_carved(&self) -> bool {
         matches!(self.records, Records::Carved(..))

@@ -99,7 +99,8 @@ impl RoleName {
     }
 }
 
-fn era(text: &str) -> Result<Era, String> {
+/// A release series by its version.
+pub fn era(text: &str) -> Result<Era, String> {
     let all = Era::ALL.map(Era::as_str).join(" ");
     Era::from_version(text).ok_or_else(|| format!("one of: {all}"))
 }

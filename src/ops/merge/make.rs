@@ -1,0 +1,202 @@
+//! From what all lists say of a mailbox to the record of the target.
+
+use super::claim::{Claim, Standing};
+use super::ledger::{self, BASE, Decisions, Dispute, NOBODY};
+use super::settle::{By, Class, Keep, Policy, Settled, settle};
+use crate::formats::record::name::DELETED_PREFIX;
+use crate::formats::record::{Entry, Flag, Key, encode};
+use crate::ops::convert::Converter;
+use crate::ops::convert::remarks::Remarks;
+use crate::ops::convert::role::complete;
+use crate::ops::together::{Item, Misordered, Together};
+
+/// What a range of names gives.
+pub struct Chunk {
+    /// Keys and values, one behind the other.
+    pub bytes: Vec<u8>,
+    /// Where each key ends and where its value ends.
+    pub ends: Vec<[usize; 2]>,
+    /// What had to be settled.
+    pub disputes: Vec<Dispute>,
+    /// For each list how many of its records stand how.
+    pub standings: Vec<[u64; Standing::ALL.len()]>,
+    /// What the target can't hold.
+    pub remarks: Remarks,
+    /// Names about which a decision was found and followed.
+    pub decided: u64,
+    /// Names about which the decision does not fit the claims.
+    pub stale: Vec<Vec<u8>>,
+}
+
+/// What it takes to make records.
+pub struct Maker<'m, 's, 'r, 'a> {
+    /// The lists: the backends', and the base's behind them if there is one.
+    pub together: &'m Together<'s, 'r, 'a>,
+    /// The way from each list's entries to the target's.
+    pub converters: &'m [Converter],
+    /// The names of the backends.
+    pub names: &'m [Vec<u8>],
+    /// What to do about what is not settled.
+    pub policy: &'m Policy,
+    /// What was decided.
+    pub decisions: &'m Decisions,
+    /// A record that is no mailbox's, to be put in its place.
+    pub marker: Option<&'m (Vec<u8>, Vec<u8>)>,
+}
+
+impl Maker<'_, '_, '_, '_> {
+    fn has_base(&self) -> bool {
+        self.converters.len() > self.names.len()
+    }
+
+    /// What one range of names gives.
+    ///
+    /// # Errors
+    /// As of [`Together::range`].
+    pub fn chunk(&self, range: usize) -> Result<Chunk, Misordered> {
+        let items = self.together.range(range)?;
+        let mut chunk = Chunk {
+            bytes: Vec::with_capacity(items.len() * 128),
+            ends: Vec::with_capacity(items.len()),
+            disputes: Vec::new(),
+            standings: vec![[0; Standing::ALL.len()]; self.converters.len()],
+            remarks: Remarks::default(),
+            decided: 0,
+            stale: Vec::new(),
+        };
+        let order = self.together.order();
+        let mut marker = self.marker.filter(|(key, _)| self.together.is_in(range, key));
+        for group in Together::groups(&items) {
+            let key = group.first().map(|item| &*item.key).unwrap_or_default();
+            if let Some((own, value)) = marker.filter(|(own, _)| order.compare(own, key).is_lt()) {
+                chunk.push(own, value);
+                marker = None;
+            }
+            self.group(group, &mut chunk);
+        }
+        if let Some((own, value)) = marker {
+            chunk.push(own, value);
+        }
+        Ok(chunk)
+    }
+
+    /// What all lists say of one mailbox.
+    fn group(&self, group: &[Item<'_>], chunk: &mut Chunk) {
+        let mut claims: Vec<Claim<'_>> = Vec::with_capacity(group.len());
+        let mut base = None;
+        for item in group {
+            let claim = self.claim(item);
+            if let Some(count) = chunk.standings.get_mut(claim.list).and_then(|c| c.get_mut(claim.standing as usize)) {
+                *count += 1;
+            }
+            match claim.list < self.names.len() {
+                true => claims.push(claim),
+                false => base = Some(claim),
+            }
+        }
+        let mut settled = settle(&claims, base.as_ref(), self.names, self.policy, self.has_base());
+        let Some(key) = group.first().map(|item| &*item.key) else { return };
+        let deleted = || self.together.name(key).elements().next() == Some(DELETED_PREFIX);
+        if settled.class.is_none() && settled.keep != Keep::Nobody && deleted() {
+            settled.class = Some(Class::DeletedName);
+        }
+        if settled.class.is_some() || !self.decisions.is_empty() {
+            self.dispute(key, &claims, base.as_ref(), &mut settled, chunk);
+        }
+        self.emit(key, claims, base, settled, chunk);
+    }
+
+    fn claim<'i>(&self, item: &'i Item<'_>) -> Claim<'i> {
+        let list = item.list as usize;
+        let mut entry = self.together.decode(item);
+        if let (Some(entry), Some(converter)) = (&mut entry, self.converters.get(list)) {
+            complete(entry, converter.origin.typeless, converter.origin.bare);
+        }
+        let standing = match self.names.get(list) {
+            Some(name) => Standing::of_backend(entry.as_ref(), name),
+            None => Standing::of_base(entry.as_ref()),
+        };
+        Claim { list, standing, entry }
+    }
+
+    /// Notes what had to be settled, and follows a decision about it.
+    fn dispute(
+        &self,
+        key: &[u8],
+        claims: &[Claim<'_>],
+        base: Option<&Claim<'_>>,
+        settled: &mut Settled,
+        chunk: &mut Chunk,
+    ) {
+        let name = self.together.name(key).to_internal().into_owned();
+        let decision = self.decisions.get(&name);
+        if settled.class.is_none() && decision.is_none() {
+            return;
+        }
+        let from = |list: usize| self.names.get(list).map_or(BASE.as_bytes(), Vec::as_slice);
+        let told: Vec<_> = claims.iter().chain(base).map(|claim| ledger::claim(claim, from(claim.list))).collect();
+        if let Some(decision) = decision {
+            match decision.keep(&told) {
+                Some(keep) => {
+                    *settled = Settled { keep, by: By::Decision, conflict: false, ..*settled };
+                    chunk.decided += 1;
+                }
+                None => chunk.stale.push(name.clone()),
+            }
+        }
+        let kept = match settled.keep {
+            Keep::Claim(number) => claims.get(number).map_or(NOBODY.as_bytes(), |claim| from(claim.list)),
+            Keep::Base => BASE.as_bytes(),
+            Keep::Nobody => NOBODY.as_bytes(),
+        };
+        chunk.disputes.push(Dispute { name, settled: *settled, kept: kept.to_vec(), claims: told });
+    }
+
+    /// Makes the record that is kept.
+    fn emit(
+        &self,
+        key: &[u8],
+        mut claims: Vec<Claim<'_>>,
+        base: Option<Claim<'_>>,
+        settled: Settled,
+        chunk: &mut Chunk,
+    ) {
+        let kept = match settled.keep {
+            Keep::Claim(number) if number < claims.len() => claims.swap_remove(number),
+            Keep::Base => match base {
+                Some(base) => base,
+                None => return,
+            },
+            _ => return,
+        };
+        let Some(converter) = self.converters.get(kept.list) else { return };
+        let Some(mut entry) = kept.entry else { return };
+        if kept.list < self.names.len() {
+            take_home(&mut entry);
+        }
+        let remarks = &mut chunk.remarks;
+        let Some(entry) = converter.entry(entry, &mut |remark| remarks.push(remark)) else { return };
+        let style = converter.era.style();
+        let value = encode(&entry, style.numbering);
+        if style.keys == self.together.keys() {
+            chunk.push(key, &value);
+        } else if let Some(key) = Key::Mailbox(entry.name.clone()).encode(style.keys) {
+            chunk.push(&key, &value);
+        }
+    }
+}
+
+/// What a backend's own entry is when the mailbox is taken to be there: no transfer, no server.
+fn take_home(entry: &mut Entry<'_>) {
+    entry.mbtype = entry.mbtype.without(Flag::Moving).without(Flag::Remote);
+    entry.server = None;
+}
+
+impl Chunk {
+    fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.bytes.extend_from_slice(key);
+        let key_end = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.ends.push([key_end, self.bytes.len()]);
+    }
+}
