@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod keys;
 pub mod list;
 pub mod pipeline;
+pub mod push;
 pub mod reading;
 pub mod recover;
 pub mod repair;
