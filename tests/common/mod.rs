@@ -4,6 +4,7 @@
 pub mod cyrus;
 pub mod mupdate;
 pub mod random;
+pub mod talk;
 
 use std::fs;
 use std::path::{Path, PathBuf};
