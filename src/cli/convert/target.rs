@@ -164,7 +164,7 @@ impl Plan<'_, '_, '_> {
         Err(Failure::file(self.source.path(), what, "leave out --strict to write it all the same"))
     }
 
-    fn database<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+    fn database<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
         &self,
         pairs: impl Iterator<Item = (K, V)>,
         options: &WriteOptions,
