@@ -204,7 +204,8 @@ fn a_plan_whose_changes_do_not_fit_the_records_is_refused() {
         ("\"key\":\"&ZeVnLIqe-\"", "\"key\":\"no.such\"", "the plan does not fit it: the record of no.such"),
         ("\"from\":\"0 be1", "\"from\":\"0 be2", "change 1: from and raw.from say different things"),
         ("coroner/plan/1", "coroner/plan/2", "its schema is not coroner/plan/1"),
-        ("\"changes\":[", "\"changes\":", "not JSON"),
+        ("\"changes\":[", "\"changes\":", "expected a list of changes"),
+        ("\"changes\":[", "\"changes\":[,", "not JSON"),
     ] {
         assert!(text.contains(from), "{from}");
         fs::write(&plan, text.replacen(from, to, 1)).expect("changed");

@@ -182,6 +182,21 @@ proptest! {
     }
 
     #[test]
+    fn a_plan_changed_by_hand_is_read_as_it_stands_or_refused(
+        at in any::<prop::sample::Index>(),
+        removed in 0usize..12,
+        with in prop::sample::select(&["", "{", "}", "[", "]", ",", ":", "\"", "null", "7", "\\u001f", "true", "raw", "changes", "\u{80}"][..]),
+    ) {
+        let document = include_str!("../src/plan/PLAN.md");
+        let mut text = document.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example").to_owned();
+        let at = at.index(text.len());
+        text.replace_range(at..(at + removed).min(text.len()), with);
+        if let Ok(plan) = Plan::from_json(text.as_bytes()) {
+            prop_assert_eq!(Plan::from_json(plan.to_json().as_bytes()), Ok(plan));
+        }
+    }
+
+    #[test]
     fn no_text_breaks_the_reader_of_plans(text in vec(any::<u8>(), 0..200)) {
         let _ = Plan::from_json(&text);
     }

@@ -1,8 +1,10 @@
 //! Plans as JSON: the document that `PLAN.md` beside this file describes.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value as Json};
 
 use super::{Bound, Change, Plan};
@@ -62,24 +64,89 @@ impl Plan {
     /// # Errors
     /// Says what is missing or of the wrong kind, and in which change.
     pub fn from_json(text: &[u8]) -> Result<Plan, PlanError> {
-        let json: Json = serde_json::from_slice(text).map_err(|error| PlanError::Json(error.to_string()))?;
-        let Json::Object(plan) = &json else { return wrong("it is no object") };
+        let Members { plan, changes } = serde_json::from_slice(text).map_err(|error| {
+            // What is no JSON is told from JSON that says something else.
+            match error.is_data() {
+                true => PlanError::NoPlan(error.to_string()),
+                false => PlanError::Json(error.to_string()),
+            }
+        })?;
         if plan.get("schema").and_then(Json::as_str) != Some(SCHEMA) {
             return wrong(format!("its schema is not {SCHEMA}"));
         }
         let Some(Json::Object(source)) = plan.get("source") else { return wrong("it names no source") };
-        let Some(Json::Array(changes)) = plan.get("changes") else { return wrong("it has no list of changes") };
-        let changes = changes.iter().enumerate().map(|(index, change)| {
-            Change::from_object(change).map_err(|what| PlanError::NoPlan(format!("change {}: {what}", index + 1)))
-        });
+        let Some(changes) = changes else { return wrong("it has no list of changes") };
         let made = plan.get("made").and_then(|made| made.get("seconds")).and_then(Json::as_u64);
         Ok(Plan {
-            made_by: string(plan, "made_by")?,
+            made_by: string(&plan, "made_by")?,
             made: made.ok_or_else(|| PlanError::NoPlan("it has no time".into()))?,
             source: bound(source)?,
-            order: order(plan)?.ok_or_else(|| PlanError::NoPlan("it has no order".into()))?,
-            changes: changes.collect::<Result<_, _>>()?,
+            order: order(&plan)?.ok_or_else(|| PlanError::NoPlan("it has no order".into()))?,
+            changes,
         })
+    }
+}
+
+/// A plan's members. Of its changes one at a time is held as JSON: there can be millions.
+struct Members {
+    plan: Map<String, Json>,
+    changes: Option<Vec<Change>>,
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut members = Members { plan: Map::new(), changes: None };
+        while let Some(name) = map.next_key::<String>()? {
+            if name == "changes" {
+                members.changes = Some(map.next_value::<Changes>()?.0);
+            } else {
+                members.plan.insert(name, map.next_value()?);
+            }
+        }
+        Ok(members)
+    }
+}
+
+struct Changes(Vec<Change>);
+
+impl<'de> Deserialize<'de> for Changes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ChangesVisitor)
+    }
+}
+
+struct ChangesVisitor;
+
+impl<'de> Visitor<'de> for ChangesVisitor {
+    type Value = Changes;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of changes")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Changes, A::Error> {
+        let mut changes = Vec::new();
+        while let Some(change) = seq.next_element::<Json>()? {
+            let number = changes.len() + 1;
+            let change = Change::from_object(&change)
+                .map_err(|what| A::Error::custom(format_args!("change {number}: {what}")))?;
+            changes.push(change);
+        }
+        Ok(Changes(changes))
     }
 }
 
