@@ -10,6 +10,7 @@ mod hexdump;
 mod inspect;
 mod list;
 mod log;
+mod murder;
 mod out;
 mod recover;
 mod repair;
@@ -83,6 +84,7 @@ fn run(cli: &Cli) -> Done {
     }
     let mut out = Out::new()?;
     let outcome = match &cli.command {
+        Command::Murder(args) => murder::run(args, common, &mut out),
         Command::Log(args) => log::run(args, common, &mut out),
         Command::Recover(args) => recover::run(args, common, &mut out),
         Command::Convert(args) => convert::run(args, common, &mut out),

@@ -5,6 +5,7 @@ mod behind;
 pub mod database;
 pub mod document;
 pub mod in_place;
+pub mod live;
 pub mod safe_file;
 
 use std::collections::BTreeMap;
