@@ -4,7 +4,8 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::murder::{Coroner, Host, Lab, Part, Rows, Talk, list, rows_of, wait};
+use bstr::ByteSlice;
+use common::murder::{Coroner, Host, Lab, Part, Rows, Talk, list, rows_of, wait, within};
 use common::{coroner, corpus};
 use rustix::process::Signal;
 
@@ -28,7 +29,23 @@ fn serve(lab: &Lab, database: &Path, more: &[&str]) -> Coroner {
 /// Waits until a server tells the same list, and has it in its database.
 #[track_caller]
 fn wait_for(what: &str, host: &Host, wanted: &Rows) {
-    wait(what, || list(host.mupdate).as_ref() == Some(wanted));
+    let mut last = None;
+    let same = within(|| {
+        last = list(host.mupdate);
+        last.as_ref() == Some(wanted)
+    });
+    if !same {
+        let last = last.unwrap_or_else(|| panic!("{what}: {} does not answer", host.name));
+        let differs = |a: &Rows, b: &Rows| a.iter().filter(|(name, state)| b.get(*name) != Some(*state)).count();
+        let some = wanted.iter().filter(|(name, state)| last.get(*name) != Some(*state)).take(5);
+        let some: Vec<_> = some.map(|(name, _)| name.as_bstr()).collect();
+        panic!(
+            "{what}: {} lacks {} ({some:?}) and has {} other",
+            host.name,
+            differs(wanted, &last),
+            differs(&last, wanted)
+        );
+    }
     let same = host.rows() == *wanted;
     assert!(same, "{what}: the database has {} entries, the list {}", host.rows().len(), wanted.len());
 }

@@ -69,7 +69,8 @@ impl LiveFile {
             begin(path, format)?;
         }
         let file = open_file(path)?;
-        let mut live = LiveFile { path: path.to_owned(), file, format, order: usual_order(format), timeout, stamp: None };
+        let mut live =
+            LiveFile { path: path.to_owned(), file, format, order: usual_order(format), timeout, stamp: None };
         live.locked(|live| {
             let image = live.image()?;
             let found = container::detect_named(&image, path);
@@ -78,7 +79,11 @@ impl LiveFile {
                 _ if image.is_empty() => Format::Flat,
                 _ => {
                     let what = format!("can't be served from: it looks like {}", found.evidence);
-                    return Err(Failure::file(path, what, "convert it with `coroner convert FILE -o NEW --to twoskip`"));
+                    return Err(Failure::file(
+                        path,
+                        what,
+                        "convert it with `coroner convert FILE -o NEW --to twoskip`",
+                    ));
                 }
             };
             live.mend()
@@ -135,7 +140,8 @@ impl LiveFile {
                 }
                 other => other,
             };
-            let appended = appended.map_err(|error| Failure::file(&live.path, error, "look at it with `coroner verify`"))?;
+            let appended =
+                appended.map_err(|error| Failure::file(&live.path, error, "look at it with `coroner verify`"))?;
             for step in &appended.steps {
                 live.carry_out(step)?;
             }

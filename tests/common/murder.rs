@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -21,7 +22,7 @@ use tempfile::TempDir;
 const PROGRAMS: &str = "/usr/lib/cyrus/bin";
 const MASTER: &str = "/usr/sbin/cyrmaster";
 /// How long anything may take that is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 /// `\0murder\0secret` in base 64.
 pub const PLAIN: &str = "AG11cmRlcgBzZWNyZXQ=";
 
@@ -165,6 +166,8 @@ impl Host {
         let mut command = self.with_services();
         command.arg(MASTER).arg("-C").arg(&configuration).arg("-M").arg(self.folder.join("cyrus.conf"));
         command.arg("-p").arg(self.folder.join(format!("master.{}.pid", free_port())));
+        // A master process ends its whole group.
+        command.process_group(0);
         self.running = Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the master process"));
         let port = if matches!(self.part, Part::Backend(_)) { self.imap } else { self.mupdate };
         wait(&format!("{} to listen", self.name), || TcpStream::connect(("127.0.0.1", port)).is_ok());
@@ -211,7 +214,11 @@ impl Host {
         let mut command = self.with_services();
         let (user, group) = self.owner;
         command.arg("setpriv").arg(format!("--reuid={user}")).arg(format!("--regid={group}")).arg("--clear-groups");
-        command.arg(Path::new(PROGRAMS).join("ctl_mboxlist")).arg("-C").arg(self.folder.join("imapd.conf")).args(options);
+        command
+            .arg(Path::new(PROGRAMS).join("ctl_mboxlist"))
+            .arg("-C")
+            .arg(self.folder.join("imapd.conf"))
+            .args(options);
         command.current_dir(&self.folder).stdin(Stdio::null()).output().expect("ctl_mboxlist")
     }
 
@@ -281,12 +288,20 @@ impl Imap {
 
 /// Waits until `done`, or fails.
 #[track_caller]
-pub fn wait(what: &str, mut done: impl FnMut() -> bool) {
+pub fn wait(what: &str, done: impl FnMut() -> bool) {
+    assert!(within(done), "waited in vain for {what}");
+}
+
+/// Whether it is done in time.
+pub fn within(mut done: impl FnMut() -> bool) -> bool {
     let until = Instant::now() + PATIENCE;
     while !done() {
-        assert!(Instant::now() < until, "waited in vain for {what}");
+        if Instant::now() >= until {
+            return false;
+        }
         sleep(Duration::from_millis(30));
     }
+    true
 }
 
 /// The mailboxes in a database, as MUPDATE tells them.

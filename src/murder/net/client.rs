@@ -114,7 +114,8 @@ impl Connection {
     }
 
     async fn secure(&mut self, target: &Target, tls: &Arc<ClientConfig>) -> Result<(), Failure> {
-        let failed = |error: io::Error| target.failure(error, "see that it offers STARTTLS, and what its certificate is");
+        let failed =
+            |error: io::Error| target.failure(error, "see that it offers STARTTLS, and what its certificate is");
         if !self.server.starttls {
             return Err(failed(io::Error::other("offers no TLS")));
         }
@@ -157,7 +158,11 @@ impl Connection {
             let line = self.plain().await.map_err(failed)?;
             if let Some(rest) = line.strip_prefix(b"A01 ") {
                 let said = crate::render::text::printable(rest);
-                return if rest.starts_with(b"OK") { Ok(()) } else { Err(target.failure(format!("login: {said}"), next)) };
+                return if rest.starts_with(b"OK") {
+                    Ok(())
+                } else {
+                    Err(target.failure(format!("login: {said}"), next))
+                };
             }
             let challenge = BASE64.decode(&line).map_err(|error| failed(io::Error::other(error)))?;
             let mut answer = Vec::new();

@@ -83,9 +83,10 @@ impl Stored {
 
     fn is_of(&self, password: &[u8]) -> bool {
         let (stored, _) = self.hash.keys(password, self.iterations, &self.salt);
-        let differs = stored.iter().zip(&self.stored).fold(stored.len() ^ self.stored.len(), |differs, (a, b)| {
-            differs | usize::from(a ^ b)
-        });
+        let differs = stored
+            .iter()
+            .zip(&self.stored)
+            .fold(stored.len() ^ self.stored.len(), |differs, (a, b)| differs | usize::from(a ^ b));
         differs == 0
     }
 }
@@ -175,7 +176,12 @@ struct Judge {
 }
 
 impl SessionCallback for Judge {
-    fn callback(&self, data: &SessionData, context: &Context<'_>, request: &mut Request<'_>) -> Result<(), SessionError> {
+    fn callback(
+        &self,
+        data: &SessionData,
+        context: &Context<'_>,
+        request: &mut Request<'_>,
+    ) -> Result<(), SessionError> {
         let mechanism = data.mechanism().mechanism.as_str();
         let user = context.get_ref::<AuthId>().unwrap_or_default();
         let stored = self.users.secrets.get(user).map(Vec::as_slice).unwrap_or_default();
@@ -186,7 +192,12 @@ impl SessionCallback for Judge {
         Ok(())
     }
 
-    fn validate(&self, data: &SessionData, context: &Context<'_>, validate: &mut Validate<'_>) -> Result<(), ValidationError> {
+    fn validate(
+        &self,
+        data: &SessionData,
+        context: &Context<'_>,
+        validate: &mut Validate<'_>,
+    ) -> Result<(), ValidationError> {
         let mechanism = data.mechanism().mechanism.as_str();
         validate.with::<Verdict, _>(|| Ok(self.judge(mechanism, context)))?;
         Ok(())

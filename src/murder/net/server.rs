@@ -43,7 +43,13 @@ const CREDIT: usize = 4096;
 const BATCH: usize = 1024;
 
 /// Accepts connections until `stop` says to end; then waits a moment for those there are.
-pub async fn serve(listener: TcpListener, settings: Arc<Settings>, hub: Hub, ready: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
+pub async fn serve(
+    listener: TcpListener,
+    settings: Arc<Settings>,
+    hub: Hub,
+    ready: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
+) {
     let (ids, open) = (AtomicU64::new(1), Arc::new(AtomicUsize::new(0)));
     let mut tasks = tokio::task::JoinSet::new();
     loop {
@@ -386,4 +392,3 @@ async fn read(transport: &mut Transport, buffer: &mut Vec<u8>) -> io::Result<usi
     transport.readable().await?;
     transport.read(buffer).await
 }
-
