@@ -11,7 +11,9 @@ use coroner::formats::container::{Format, KeyOrder};
 use coroner::input::{Locking, Options};
 use coroner::render::text::unprintable;
 
-use super::{apply, convert, diff, digest, hexdump, inspect, list, log, merge, recover, repair, show, synth, verify};
+use super::{
+    apply, convert, diff, digest, hexdump, inspect, list, log, merge, murder, recover, repair, show, synth, verify,
+};
 
 /// Examines, recovers, repairs and converts the mailbox lists (mailboxes.db) of Cyrus IMAP servers.
 #[derive(Parser, Debug)]
@@ -48,6 +50,7 @@ pub enum Command {
     Synth(synth::Args),
     Diff(diff::Args),
     Digest(digest::Args),
+    Murder(murder::Args),
 }
 
 /// Options of every command.
@@ -90,7 +93,7 @@ impl Common {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse::<f64>().map_err(|_| "not a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }

@@ -11,6 +11,7 @@ mod inspect;
 mod list;
 mod log;
 mod merge;
+mod murder;
 mod out;
 mod recover;
 mod repair;
@@ -84,6 +85,7 @@ fn run(cli: &Cli) -> Done {
     }
     let mut out = Out::new()?;
     let outcome = match &cli.command {
+        Command::Murder(args) => murder::run(args, common, &mut out),
         Command::Log(args) => log::run(args, common, &mut out),
         Command::Recover(args) => recover::run(args, common, &mut out),
         Command::Convert(args) => convert::run(args, common, &mut out),

@@ -14,7 +14,7 @@ use super::gate::plain;
 use crate::failure::Failure;
 
 /// Takes the lock on `file` that `locking` asks for, waiting for others no longer than it says.
-pub(super) fn take(file: &File, path: &Path, locking: Locking) -> Result<(), Failure> {
+pub(crate) fn take(file: &File, path: &Path, locking: Locking) -> Result<(), Failure> {
     let (operation, timeout) = match locking {
         Locking::Shared(timeout) => (FlockOperation::NonBlockingLockShared, timeout),
         Locking::Exclusive(timeout) => (FlockOperation::NonBlockingLockExclusive, timeout),
@@ -39,7 +39,7 @@ pub(super) fn take(file: &File, path: &Path, locking: Locking) -> Result<(), Fai
 }
 
 /// Lets go of the lock; the file stays open.
-pub(super) fn release(file: &File) {
+pub(crate) fn release(file: &File) {
     let _ = rustix::fs::fcntl_lock(file, FlockOperation::NonBlockingUnlock);
 }
 

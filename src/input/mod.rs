@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::formats::container::{Format, KeyOrder};
 
+pub(crate) use lock::{release as unlock_file, take as lock_file};
 pub use source::{Source, usual_order};
 
 /// How a source is protected against writers while it is read.

@@ -3,10 +3,12 @@
 //! * [`wire`]: bytes to lines and back;
 //! * [`session`]: one connection as a state machine, the server's and the client's side;
 //! * [`node`]: the list and its rules as a state machine, for all connections together;
-//! * [`store`]: where the list is kept.
+//! * [`store`]: where the list is kept;
+//! * [`net`]: sockets, TLS, SASL, compression and clocks around them.
 //!
-//! None of these know no sockets, threads, clocks or randomness.
+//! All but the last know no sockets, threads, clocks or randomness.
 
+pub mod net;
 pub mod node;
 pub mod session;
 pub mod store;

@@ -68,6 +68,13 @@ impl<'a, 's> Reading<'a, 's> {
         Ok(Reading { findings, format: database.format(), order: source.forced_order(), records })
     }
 
+    /// The records of a database that was verified and found sound, whose keys stand in `order`.
+    pub fn sound(database: &'s dyn Database<'a>, order: KeyOrder) -> Self {
+        let records = Records::View(database.view(order, 1), database);
+        let findings = Findings::keeping(KEPT_PER_RULE);
+        Reading { findings, format: database.format(), order: Some(order), records }
+    }
+
     /// The records that a recovery would write, as if they had been read from a file of `format`.
     pub fn kept(recovery: &'s Recovery<'a>, format: Format) -> Self {
         let records = Records::Kept(&recovery.records, recovery.order);

@@ -6,6 +6,7 @@ pub mod database;
 mod disk;
 pub mod document;
 pub mod in_place;
+pub mod live;
 pub mod safe_file;
 
 use std::collections::BTreeMap;

@@ -3,6 +3,7 @@
 
 pub mod cyrus;
 pub mod mupdate;
+pub mod murder;
 pub mod random;
 pub mod talk;
 

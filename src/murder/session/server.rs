@@ -96,6 +96,10 @@ pub struct Session {
     tls: bool,
     compressed: bool,
     can_compress: bool,
+    /// Whether anyone may do anything.
+    open: bool,
+    /// Tag of a login of somebody who need not log in.
+    courtesy: Option<Vec<u8>>,
 }
 
 impl Session {
@@ -109,7 +113,15 @@ impl Session {
             tls: false,
             compressed: false,
             can_compress: greeting.compress,
+            open: false,
+            courtesy: None,
         }
+    }
+
+    /// Lets anyone do anything; whoever logs in all the same is told that he is.
+    pub fn open_to_anyone(&mut self) {
+        self.authenticated(true);
+        self.open = true;
     }
 
     /// Takes what arrived.
@@ -129,9 +141,15 @@ impl Session {
         match self.phase {
             Phase::Held | Phase::Closed => None,
             Phase::Answer => match self.lexer.next_plain() {
-                Ok(line) => line.map(|line| {
-                    self.phase = Phase::Held;
-                    Step::Answer(line)
+                Ok(line) => line.map(|line| match self.courtesy.take() {
+                    Some(tag) => {
+                        self.phase = Phase::Commands;
+                        self.welcome(&tag, line != b"*")
+                    }
+                    None => {
+                        self.phase = Phase::Held;
+                        Step::Answer(line)
+                    }
                 }),
                 Err(error) => Some(self.overrun(error)),
             },
@@ -190,6 +208,16 @@ impl Session {
         self.close(out)
     }
 
+    /// What somebody is told who logs in without need.
+    fn welcome(&self, tag: &[u8], goes_on: bool) -> Step {
+        let mut out = Vec::new();
+        match goes_on {
+            true => encode::answer(&mut out, tag, "OK", "Authenticated"),
+            false => encode::plain_answer(&mut out, tag, "NO", b"Client canceled authentication"),
+        }
+        self.say(out)
+    }
+
     fn command(&mut self) -> Step {
         let line = self.lexer.line();
         let tag = line.tag().to_vec();
@@ -212,6 +240,13 @@ impl Session {
             Ok(Command::Logout) => {
                 let bye = answer("OK", "bye-bye");
                 self.close(bye)
+            }
+            Ok(Command::Authenticate { initial, .. }) if self.open => {
+                if initial.is_some() {
+                    return self.welcome(&tag, true);
+                }
+                (self.phase, self.courtesy) = (Phase::Answer, Some(tag));
+                self.say(b"\r\n".to_vec())
             }
             Ok(Command::Authenticate { .. }) if !stranger => self.say(answer("BAD", "already authenticated")),
             Ok(Command::Authenticate { mechanism, initial }) => {

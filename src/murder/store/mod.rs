@@ -1,5 +1,7 @@
 //! Where a list is kept.
 
+pub mod durable;
+
 use crate::failure::Failure;
 use crate::formats::record::Form;
 use crate::murder::node::List;

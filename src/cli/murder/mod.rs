@@ -1,0 +1,43 @@
+//! `coroner murder`: MUPDATE.
+
+mod password;
+mod query;
+mod reach;
+mod serve;
+
+use clap::Subcommand;
+use coroner::failure::Failure;
+
+use super::Done;
+use super::args::Common;
+use super::out::Out;
+
+/// Serve a mailbox list to a Cyrus Murder by MUPDATE, or ask a server for it
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    Serve(Box<serve::Args>),
+    Query(query::Args),
+    Password(password::Args),
+}
+
+pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
+    match &args.command {
+        Command::Serve(args) => serve::run(args, common, out),
+        Command::Query(args) => query::run(args, common, out),
+        Command::Password(args) => password::run(args, out),
+    }
+}
+
+/// Runs something that waits for sockets.
+fn block_on<T>(threads: usize, future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(threads.max(1)).enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::usage(format!("no threads: {error}"), "free some memory"))?;
+    runtime.block_on(future)
+}

@@ -1,0 +1,214 @@
+//! `coroner murder serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use coroner::failure::Failure;
+use coroner::formats::container::Format;
+use coroner::formats::record::Era;
+use coroner::murder::net::sasl::Sasl;
+use coroner::murder::net::server::{Settings, serve};
+use coroner::murder::net::{hub, tls};
+use coroner::murder::node::{Config, Kind, Node, Role};
+use coroner::murder::session::server::Greeting;
+use coroner::murder::store::Store;
+use coroner::murder::store::durable::Durable;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::info;
+
+use super::super::args::{Common, seconds};
+use super::super::out::Out;
+use super::super::{Done, Outcome};
+
+/// Be the mupdate master of a murder, on any copy of its list
+///
+/// The database is a mailboxes.db of any release, skiplist, twoskip or flat; one that is not there begins empty. It stays what
+/// a real Cyrus can take over at any moment: every change is appended to it under Cyrus' own lock, and is on the disk before
+/// anyone is told that it is done. The address that is listened on is printed on standard output when it is ready; the log
+/// goes to standard error. SIGTERM and SIGINT end it after everyone was told.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  coroner murder serve --role master --db mailboxes.db --no-auth
+  coroner murder serve --role master --db mailboxes.db --listen 192.0.2.1:3905 --passwords passwords --tls-cert c.pem --tls-key k.pem")]
+pub struct Args {
+    /// What to be
+    #[arg(long, value_enum)]
+    role: RoleName,
+    /// The database
+    #[arg(long, value_name = "FILE")]
+    db: PathBuf,
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3905")]
+    listen: SocketAddr,
+    /// Let anyone do anything; on loopback addresses only
+    #[arg(long, conflicts_with = "passwords")]
+    no_auth: bool,
+    /// Who may log in: lines of `coroner murder password`
+    #[arg(long, value_name = "FILE")]
+    passwords: Option<PathBuf>,
+    /// Allow passwords to come in the clear from other hosts
+    #[arg(long)]
+    allow_plain: bool,
+    /// Offer TLS with this certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of that certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// How the murder is set up: what mupdate_config says
+    #[arg(long, value_enum, default_value = "standard")]
+    config: KindName,
+    /// The name to be known by
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+    /// Serve UPDATE even from an empty list: frontends that follow it forget all mailboxes
+    #[arg(long)]
+    allow_empty: bool,
+    /// Refuse to let a server take over a mailbox that is active on another one
+    #[arg(long)]
+    guard: bool,
+    /// Most connections at a time
+    #[arg(long, value_name = "N", default_value_t = 2048)]
+    max_connections: usize,
+    /// Seconds that somebody may be silent
+    #[arg(long, value_name = "SECONDS", default_value = "10800", value_parser = seconds)]
+    idle_timeout: Duration,
+    /// Seconds for logging in, for TLS to begin, and for what was sent to be read
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    patience: Duration,
+    /// Seconds until a failed login is answered
+    #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
+    failed_login_pause: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum RoleName {
+    /// Takes changes from backends, and tells frontends
+    Master,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KindName {
+    Standard,
+    Unified,
+    Replicated,
+}
+
+/// How long a change may wait for others before followers are told.
+const UPDATE_WAIT: Duration = Duration::from_millis(50);
+
+fn config(args: &Args) -> Config {
+    Config {
+        kind: match args.config {
+            KindName::Standard => Kind::Standard,
+            KindName::Unified => Kind::Unified,
+            KindName::Replicated => Kind::Replicated,
+        },
+        role: Role::Master,
+        allow_empty: args.allow_empty,
+        guard: args.guard,
+        update_wait: UPDATE_WAIT,
+    }
+}
+
+fn sasl(args: &Args) -> Result<Option<Arc<Sasl>>, Failure> {
+    if args.no_auth {
+        if !args.listen.ip().is_loopback() {
+            let what = format!("--no-auth on {}, which is no loopback address", args.listen);
+            return Err(Failure::usage(what, "name who may log in with --passwords"));
+        }
+        return Ok(None);
+    }
+    let Some(path) = &args.passwords else {
+        let what = "nobody may log in";
+        return Err(Failure::usage(what, "name a file with --passwords, or let anyone in with --no-auth"));
+    };
+    Sasl::open(path, args.allow_plain).map(|sasl| Some(Arc::new(sasl)))
+}
+
+fn log(json: bool) {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CORONER_LOG").unwrap_or_else(|_| "info".into());
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A log that is set up already is the one to use.
+    let _ = if json { log.json().try_init() } else { log.with_ansi(false).try_init() };
+}
+
+pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
+    log(common.json);
+    let started = Instant::now();
+    let sasl = sasl(args)?;
+    let tls = match (&args.tls_cert, &args.tls_key) {
+        (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
+        _ => None,
+    };
+    let mut store = Durable::open(&args.db, Format::Twoskip, Era::V3_6, common.lock_timeout)?;
+    let list = store.load()?;
+    let name = args.server_name.clone().unwrap_or_else(host_name);
+    let greeting = Greeting {
+        mechanisms: Vec::new(),
+        starttls: tls.is_some(),
+        compress: true,
+        server: name,
+        product: "coroner".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        place: "(master)".into(),
+    };
+    let settings = Arc::new(Settings {
+        greeting,
+        sasl,
+        tls,
+        connections_max: args.max_connections,
+        idle: args.idle_timeout,
+        patience: args.patience,
+        pause: args.failed_login_pause,
+    });
+    info!(db = %args.db.display(), format = %store.format(), era = store.era().as_str(), names = list.len(), "opened");
+    let (hub, thread) = hub::start(Node::new(config(args), list), Box::new(store), None);
+    super::block_on(2, async {
+        let bound = TcpListener::bind(args.listen).await;
+        let listener = bound.map_err(|error| listening(args.listen, error))?;
+        let address = listener.local_addr().map_err(|error| listening(args.listen, error))?;
+        let (stop, stopped) = watch::channel(false);
+        let (_ready, ready) = watch::channel(true);
+        let serving = tokio::spawn(serve(listener, settings, hub.clone(), ready, stopped));
+        info!(%address, ready_after = ?started.elapsed(), "ready");
+        out.line(&format!("listening on {address}"))?;
+        out.flush()?;
+        ended().await;
+        info!("ending");
+        hub.tell(hub::Message::Stop("shutting down"));
+        let _ = stop.send(true);
+        let _ = serving.await;
+        Ok(())
+    })?;
+    let _ = thread.join();
+    Ok(Outcome::Clean)
+}
+
+fn listening(address: SocketAddr, error: std::io::Error) -> Failure {
+    Failure::usage(format!("{address}: {error}"), "see what listens there already, or listen elsewhere with --listen")
+}
+
+/// Waits for the signal to end.
+async fn ended() {
+    let (term, int) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    match (term, int) {
+        (Ok(mut term), Ok(mut int)) => {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+        }
+        _ => std::future::pending().await,
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

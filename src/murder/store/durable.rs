@@ -1,0 +1,142 @@
+//! A list in a `mailboxes.db`, as a real master or frontend of the same release would write it.
+
+use std::borrow::Cow;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::Store;
+use crate::failure::Failure;
+use crate::formats::container::{self, Format, KeyOrder, Operation};
+use crate::formats::record::{
+    Acl, Entry, Era, Family, Flag, Form, Key, KeyStyle, Kind, MbType, Name, Style, decode, encode,
+};
+use crate::murder::node::list::{List, State};
+use crate::murder::node::node::Stored;
+use crate::ops::account::Account;
+use crate::ops::entries::Decoder;
+use crate::ops::reading::Reading;
+use crate::plan::live::LiveFile;
+
+/// A list in a database.
+pub struct Durable {
+    live: LiveFile,
+    era: Era,
+}
+
+impl Durable {
+    /// The database at `path`; one that is not there, or is empty, begins as one of `format` for `era`.
+    ///
+    /// # Errors
+    /// As of [`LiveFile::open`].
+    pub fn open(path: &Path, format: Format, era: Era, timeout: Duration) -> Result<Self, Failure> {
+        Ok(Durable { live: LiveFile::open(path, format, timeout)?, era })
+    }
+
+    /// The release whose records it writes.
+    pub fn era(&self) -> Era {
+        self.era
+    }
+
+    /// The format of the database.
+    pub fn format(&self) -> Format {
+        self.live.format()
+    }
+}
+
+/// What the list says of an entry; `None` for what no MUPDATE server tells.
+fn told<'e>(entry: &'e Entry<'_>) -> Option<(Cow<'e, [u8]>, Cow<'e, [u8]>)> {
+    if entry.is_tombstone() || entry.is_intermediate() {
+        return None;
+    }
+    Some((entry.location(), if entry.is_reserved() { Cow::Borrowed(b"") } else { entry.acl.to_text() }))
+}
+
+impl Store for Durable {
+    fn load(&mut self) -> Result<List, Failure> {
+        let mut era = self.era;
+        let list = self.live.read(|bytes, format, order| {
+            let (found, list) = read(bytes, format, order, era)?;
+            era = found;
+            Ok(list)
+        })?;
+        self.era = era;
+        Ok(list)
+    }
+
+    fn commit(&mut self, changes: &[Stored<'_>]) -> Result<(), Failure> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let style = self.era.style();
+        let record = |(name, state): &Stored<'_>| {
+            let key = Key::Mailbox(name.clone().into_form(form(self.era))).encode(style.keys)?;
+            Some((key, state.map(|state| value(name, state, self.era, now))))
+        };
+        let records: Vec<_> = changes.iter().filter_map(record).collect();
+        let operations: Vec<Operation<'_>> = records
+            .iter()
+            .map(|(key, value)| match value {
+                Some(value) => Operation::Store { key, value },
+                None => Operation::Delete { key },
+            })
+            .collect();
+        self.live.append(&operations)
+    }
+
+    fn is_stale(&mut self) -> Result<bool, Failure> {
+        self.live.is_stale()
+    }
+}
+
+/// The list in a sound database, and the release it is for.
+fn read(bytes: &[u8], format: Format, order: KeyOrder, era: Era) -> Result<(Era, List), Failure> {
+    let Ok(database) = container::open(bytes, format) else { return Ok((era, List::new(form(era)))) };
+    if bytes.is_empty() {
+        return Ok((era, List::new(form(era))));
+    }
+    let reading = Reading::sound(&*database, order);
+    let account = Account::of(&reading);
+    let era = if account.side.is_none() { era } else { account.era };
+    let decoder = Decoder::of(account.origin.style);
+    let mut rows: Vec<(Name<'static>, bool, Vec<u8>, Vec<u8>)> = Vec::new();
+    reading.each(|record| {
+        let decoded = decode(&record.key, &record.value, &decoder.style());
+        let (Key::Mailbox(name), Some(entry)) = (decoded.key, decoded.entry) else { return };
+        if let Some((location, acl)) = told(&entry) {
+            rows.push((name.into_owned(), entry.is_reserved(), location.into_owned(), acl.into_owned()));
+        }
+    });
+    let list = List::of(
+        form(era),
+        rows.iter().map(|(name, reserved, location, acl)| (name.clone(), State { reserved: *reserved, location, acl })),
+    );
+    Ok((era, list))
+}
+
+fn form(era: Era) -> Form {
+    if era.style().keys == KeyStyle::Prefixed { Form::Db } else { Form::Internal }
+}
+
+/// The value of a mailbox's record, as a master of `era` writes it (`imap/mupdate.c`, `database_log`).
+fn value(name: &Name<'_>, state: State<'_>, era: Era, now: u64) -> Vec<u8> {
+    let mut entry = Entry::new(Family::Dlist, name.clone());
+    let bang = state.location.iter().position(|&byte| byte == b'!');
+    let (server, partition) = match bang.and_then(|at| state.location.split_at_checked(at)) {
+        Some((server, partition)) => (Some(server), partition.get(1..)),
+        // Up to 2.4 what names no server is a partition, since 2.5 it stands in the server's place.
+        None if era < Era::V2_5 => (None, Some(state.location)),
+        None => (Some(state.location), None),
+    };
+    entry.server = server.map(Cow::Borrowed);
+    entry.partition = partition.map(Cow::Borrowed);
+    entry.mbtype = MbType::new(Kind::Mail);
+    if entry.server.is_some() || era < Era::V2_3 {
+        entry.mbtype = entry.mbtype.with(Flag::Remote);
+    }
+    if state.reserved {
+        entry.mbtype = entry.mbtype.with(Flag::Reserved);
+    } else {
+        entry.acl = Acl::text(state.acl);
+    }
+    entry.mtime = Some(now);
+    let style: Style = era.style();
+    encode(&entry.as_written_in(era), style.numbering)
+}
