@@ -11,7 +11,9 @@ use coroner::formats::container::{Format, KeyOrder};
 use coroner::input::{Locking, Options};
 use coroner::render::text::unprintable;
 
-use super::{apply, convert, diff, digest, hexdump, inspect, list, log, merge, recover, repair, show, synth, verify};
+use super::{
+    apply, convert, diff, digest, drift, hexdump, inspect, list, log, merge, recover, repair, show, synth, verify,
+};
 
 /// Examines, recovers, repairs and converts the mailbox lists (mailboxes.db) of Cyrus IMAP servers.
 #[derive(Parser, Debug)]
@@ -45,6 +47,7 @@ pub enum Command {
     Apply(apply::Args),
     Undo(apply::UndoArgs),
     Merge(merge::Args),
+    Drift(drift::Args),
     Synth(synth::Args),
     Diff(diff::Args),
     Digest(digest::Args),

@@ -3,6 +3,7 @@
 
 pub mod cyrus;
 pub mod mupdate;
+pub mod murders;
 pub mod random;
 
 use std::fs;
