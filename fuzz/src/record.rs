@@ -3,7 +3,11 @@
 use std::hint::black_box;
 
 use bstr::ByteSlice;
-use coroner_formats::record::{Acl, Family, Form, Key, MbType, Name, Numbering, Style, decode, encode, encode_as};
+use coroner_formats::finding::Finding;
+use coroner_formats::image::Span;
+use coroner_formats::record::{
+    Acl, Context, Family, Form, Key, MbType, Name, Numbering, Style, Survey, check, decode, encode, encode_as, examine,
+};
 
 /// The input up to its first TAB, and what follows.
 fn halves(bytes: &[u8]) -> (&[u8], &[u8]) {
@@ -14,6 +18,7 @@ fn halves(bytes: &[u8]) -> (&[u8], &[u8]) {
 /// Decoding and encoding a record gives its own bytes, or a fault says why not; rewriting it for another era settles.
 pub fn record(bytes: &[u8]) {
     let (key, value) = halves(bytes);
+    examined(key, value);
     let mixed = Style { numbering: Numbering::Old, ..Style::NEW };
     for style in [Style::OLD, Style::NEW, mixed] {
         let decoded = decode(key, value, &style);
@@ -42,6 +47,20 @@ pub fn record(bytes: &[u8]) {
         }
         black_box((entry.location(), format!("{entry:?}")));
     }
+}
+
+/// The short way through ordinary records finds and counts what the long way does.
+fn examined(key: &[u8], value: &[u8]) {
+    let mut context = Context::new(Style::NEW, |_| false);
+    context.now = Some(1_800_000_000);
+    let (mut checked, mut said) = (Vec::<Finding>::new(), Vec::<Finding>::new());
+    let (mut counted, mut surveyed) = (Survey::new(Style::NEW), Survey::new(Style::NEW));
+    let decoded = decode(key, value, &Style::NEW);
+    check(&decoded, value, &context, Span::at(0, 1), &mut |finding| checked.push(finding));
+    counted.push(&decoded, value, &context);
+    examine(&mut surveyed, key, value, &context, Span::at(0, 1), &mut |finding| said.push(finding));
+    assert_eq!(checked, said);
+    assert_eq!(format!("{counted:?}"), format!("{surveyed:?}"));
 }
 
 /// Names, rights and types spelt another way and back are the same.

@@ -1,76 +1,160 @@
 //! Text made side by side and written in order, in bounded memory.
+//!
+//! Whoever makes the part that is next writes what is made at once, while it is still in the cache of its processor. Whoever is
+//! done early leaves its part behind, and the one whose turn it is writes that too.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Bytes that travel together from a maker to the writer: few enough to be still in a cache when they are written.
+/// Bytes that are written together: few enough to be still in a cache then.
 const CHUNK_LEN: usize = 1 << 18;
-/// Chunks of one part that may wait for the writer.
-const CHUNKS_AHEAD: usize = 4;
-/// Parts that may be begun, for each maker, while the writer still waits for an earlier one.
+/// Bytes of a part that may be made before its turn.
+const AHEAD_LEN: usize = 1 << 22;
+/// Parts, for each maker, that may be left behind before their turn.
 const PARTS_AHEAD: usize = 3;
 
-/// Buffers that were written and can be filled again.
-type Spare = Mutex<Vec<Vec<u8>>>;
-
 /// Where a part's text goes.
-pub struct Chunks<'p> {
+pub struct Chunks<'p, 'w> {
     buffer: Vec<u8>,
-    full: SyncSender<Vec<u8>>,
-    spare: &'p Spare,
+    /// The length of the buffer at which to look whether its turn has come.
+    full_len: usize,
+    part: usize,
+    turns: &'p Turns<'w>,
     open: bool,
 }
 
-impl Chunks<'_> {
+impl Chunks<'_, '_> {
     /// The buffer to append to; call [`flow`](Chunks::flow) now and then.
     #[inline]
     pub fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
 
-    /// Hands the buffer on if it is full; `false` when nobody wants more.
+    /// Writes the buffer if it is full and its turn has come; `false` when nobody wants more.
     #[inline]
     pub fn flow(&mut self) -> bool {
-        if self.buffer.len() >= CHUNK_LEN {
+        if self.buffer.len() >= self.full_len {
             self.hand_on();
         }
         self.open
     }
 
     fn hand_on(&mut self) {
-        let full = std::mem::replace(&mut self.buffer, fresh(self.spare));
-        self.open = self.full.send(full).is_ok();
-    }
-
-    /// Hands on what is left; whether it is still wanted.
-    fn finish(mut self) -> bool {
-        if !self.buffer.is_empty() {
-            self.open &= self.full.send(std::mem::take(&mut self.buffer)).is_ok();
+        if !self.turns.has_come(self.part, self.buffer.len() >= AHEAD_LEN) {
+            self.full_len = self.buffer.len().saturating_add(CHUNK_LEN);
+            return;
         }
-        self.open
+        self.open = self.turns.write(&self.buffer);
+        self.buffer.clear();
+        self.full_len = CHUNK_LEN;
+    }
+
+    /// Writes what is left, or leaves it behind; the buffer, if it can be filled again. `None` if nobody wants more.
+    fn finish(mut self) -> Option<Vec<u8>> {
+        let buffer = std::mem::take(&mut self.buffer);
+        if self.open { self.turns.finish(self.part, buffer) } else { None }
     }
 }
 
-/// How far the writer has come, for makers to keep near it.
-#[derive(Default)]
-struct Progress {
-    written: Mutex<usize>,
+/// The parts' turns to be written.
+struct Turns<'w> {
+    state: Mutex<State>,
     moved: Condvar,
+    /// Locked by the one whose turn it is, and so never waited for.
+    sink: Mutex<Sink<'w>>,
+    parts_ahead: usize,
 }
 
-impl Progress {
-    /// Waits until all parts but `ahead` in front of `part` are written. The first part that is not is never kept waiting.
-    fn wait(&self, part: usize, ahead: usize) {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        let near = self.moved.wait_while(written, |written| part > written.saturating_add(ahead));
-        drop(near.unwrap_or_else(PoisonError::into_inner));
+struct State {
+    /// The part whose turn it is; [`CLOSED`] when nobody wants more.
+    turn: usize,
+    /// Whole parts whose turn has not come.
+    left: BTreeMap<usize, Vec<u8>>,
+}
+
+const CLOSED: usize = usize::MAX;
+
+struct Sink<'w> {
+    write: &'w mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
+    end: io::Result<()>,
+}
+
+impl Turns<'_> {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn reach(&self, parts: usize) {
-        *self.written.lock().unwrap_or_else(PoisonError::into_inner) = parts;
+    /// Whether it is the turn of `part`, or nobody's any more; waits for that if told so.
+    fn has_come(&self, part: usize, wait: bool) -> bool {
+        let mut state = self.state();
+        if wait {
+            let waited = self.moved.wait_while(state, |state| state.turn < part);
+            state = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        state.turn >= part
+    }
+
+    /// Writes bytes of the part whose turn it is; `false` when nobody wants more.
+    fn write(&self, bytes: &[u8]) -> bool {
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        if sink.end.is_ok() && !bytes.is_empty() {
+            sink.end = (sink.write)(bytes);
+        }
+        let open = sink.end.is_ok();
+        drop(sink);
+        if !open {
+            self.close();
+        }
+        open
+    }
+
+    fn close(&self) {
+        self.state().turn = CLOSED;
         self.moved.notify_all();
+    }
+
+    /// Ends `part` with its last bytes.
+    fn finish(&self, part: usize, mut buffer: Vec<u8>) -> Option<Vec<u8>> {
+        let mut state = self.state();
+        if state.turn < part && state.left.len() < self.parts_ahead {
+            state.left.insert(part, buffer);
+            return Some(Vec::new());
+        }
+        let waited = self.moved.wait_while(state, |state| state.turn < part);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        loop {
+            if !self.write(&buffer) {
+                return None;
+            }
+            let mut state = self.state();
+            state.turn = state.turn.saturating_add(1);
+            let turn = state.turn;
+            let next = state.left.remove(&turn);
+            drop(state);
+            self.moved.notify_all();
+            match next {
+                Some(next) => buffer = next,
+                None => break,
+            }
+        }
+        buffer.clear();
+        Some(buffer)
+    }
+}
+
+/// Lets nobody wait for a maker that panicked.
+struct CloseOnPanic<'p, 'w>(&'p Turns<'w>);
+
+impl Drop for CloseOnPanic<'_, '_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut sink = self.0.sink.lock().unwrap_or_else(PoisonError::into_inner);
+            sink.end = Err(io::Error::other("a thread panicked"));
+            drop(sink);
+            self.0.close();
+        }
     }
 }
 
@@ -80,57 +164,38 @@ impl Progress {
 /// The first error of `write`; the makers then stop.
 pub fn ordered(
     parts: usize,
-    make: impl Fn(usize, &mut Chunks<'_>) + Sync,
-    mut write: impl FnMut(&[u8]) -> io::Result<()>,
+    make: impl Fn(usize, &mut Chunks<'_, '_>) + Sync,
+    mut write: impl FnMut(&[u8]) -> io::Result<()> + Send,
 ) -> io::Result<()> {
-    let spare = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
-    let progress = Progress::default();
     let makers = rayon::current_num_threads().min(parts);
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..parts).map(|_| sync_channel(CHUNKS_AHEAD)).unzip();
-    let senders: Vec<_> = senders.into_iter().map(|sender| Mutex::new(Some(sender))).collect();
-    let maker = || loop {
-        let part = next.fetch_add(1, Ordering::Relaxed);
-        let Some(sender) = senders.get(part) else { break };
-        progress.wait(part, makers * PARTS_AHEAD);
-        let Some(full) = sender.lock().unwrap_or_else(PoisonError::into_inner).take() else { break };
-        let mut chunks = Chunks { buffer: fresh(&spare), full, spare: &spare, open: true };
-        make(part, &mut chunks);
-        if !chunks.finish() {
-            break;
+    let turns = Turns {
+        state: Mutex::new(State { turn: 0, left: BTreeMap::new() }),
+        moved: Condvar::new(),
+        sink: Mutex::new(Sink { write: &mut write, end: Ok(()) }),
+        parts_ahead: makers * PARTS_AHEAD,
+    };
+    let maker = || {
+        let _guard = CloseOnPanic(&turns);
+        let mut buffer = Vec::new();
+        loop {
+            let part = next.fetch_add(1, Ordering::Relaxed);
+            if part >= parts {
+                break;
+            }
+            let mut chunks = Chunks { buffer, full_len: CHUNK_LEN, part, turns: &turns, open: true };
+            make(part, &mut chunks);
+            match chunks.finish() {
+                Some(spare) => buffer = spare,
+                None => break,
+            }
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..makers {
-            scope.spawn(maker);
-        }
-        let written = write_all(receivers, &spare, &progress, &mut write);
-        progress.reach(usize::MAX);
-        written
-    })
-}
-
-/// Writes what the parts hand on, one part behind the other, and gives the buffers back.
-fn write_all(
-    parts: Vec<Receiver<Vec<u8>>>,
-    spare: &Spare,
-    progress: &Progress,
-    mut write: impl FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<()> {
-    for (part, chunks) in parts.into_iter().enumerate() {
-        for mut chunk in chunks {
-            write(&chunk)?;
-            chunk.clear();
-            spare.lock().unwrap_or_else(PoisonError::into_inner).push(chunk);
-        }
-        progress.reach(part + 1);
-    }
-    Ok(())
-}
-
-fn fresh(spare: &Spare) -> Vec<u8> {
-    let used = spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    used.unwrap_or_else(|| Vec::with_capacity(CHUNK_LEN + CHUNK_LEN / 8))
+        (1..makers).for_each(|_| drop(scope.spawn(maker)));
+        maker();
+    });
+    turns.sink.into_inner().unwrap_or_else(PoisonError::into_inner).end
 }
 
 #[cfg(test)]
@@ -141,7 +206,7 @@ mod tests {
         format!("part {part}\n").repeat(if part.is_multiple_of(3) { 300_000 } else { part })
     }
 
-    fn make(part: usize, chunks: &mut Chunks<'_>) {
+    fn make(part: usize, chunks: &mut Chunks<'_, '_>) {
         for line in text(part).lines() {
             chunks.buffer().extend_from_slice(line.as_bytes());
             chunks.buffer().push(b'\n');

@@ -15,7 +15,7 @@ pub fn lines(
     reading: &Reading<'_, '_>,
     prefix: &[u8],
     watch: &Watch,
-    write: impl FnMut(&[u8]) -> io::Result<()>,
+    write: impl FnMut(&[u8]) -> io::Result<()> + Send,
 ) -> io::Result<()> {
     each(reading, prefix, watch, write, |record, line| {
         line.reserve(record.key.len() + record.value.len() + 2);
@@ -34,12 +34,12 @@ pub fn each<'a>(
     reading: &Reading<'a, '_>,
     prefix: &[u8],
     watch: &Watch,
-    write: impl FnMut(&[u8]) -> io::Result<()>,
+    write: impl FnMut(&[u8]) -> io::Result<()> + Send,
     append: impl Fn(&Record<'a>, &mut Vec<u8>) + Sync,
 ) -> io::Result<()> {
     let parts = if prefix.is_empty() { reading.parts() } else { 1 };
     watch.expect(parts as u64);
-    let make = |part, chunks: &mut super::pipeline::Chunks<'_>| {
+    let make = |part, chunks: &mut super::pipeline::Chunks<'_, '_>| {
         let mut visit = |record: Record<'a>| {
             append(&record, chunks.buffer());
             chunks.flow()

@@ -7,12 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::behind::write_behind;
 use super::safe_file::SafeFile;
 use crate::failure::Failure;
-use crate::formats::container::{self, Depth, Format, KeyOrder, WriteError, WriteOptions, Written, flat};
-use crate::formats::finding::Severity;
-use crate::formats::image::Image;
+use crate::formats::container::{self, Format, KeyOrder, WriteError, WriteOptions, Written, flat};
 use crate::input::usual_order;
-use crate::ops::reading::parts;
-use crate::ops::tally::Tally;
 
 /// Where a database goes.
 #[derive(Clone, Copy)]
@@ -73,10 +69,12 @@ fn unwritable(byte: u8) -> bool {
 
 /// Writes `records`, which stand in the order of `options`, as a new file.
 ///
+/// The encoder decodes what it made and holds it against the records; what is read back is held against what it made.
+///
 /// # Errors
 /// When the format can't hold a record, when a system call fails, or when what is read back is not what was written. The
 /// target is then as it was.
-pub fn write<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+pub fn write<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     target: Target<'_>,
     format: Format,
     records: impl IntoIterator<Item = (K, V)>,
@@ -111,7 +109,7 @@ impl Prepared {
 ///
 /// # Errors
 /// As of [`write()`].
-pub fn prepare<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+pub fn prepare<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     target: Target<'_>,
     format: Format,
     records: impl IntoIterator<Item = (K, V)>,
@@ -121,37 +119,10 @@ pub fn prepare<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     if let Some(source) = target.like {
         safe.take_after(source)?;
     }
-    let mut tally = Tally::default();
-    let counted = records.into_iter().inspect(|(key, value)| tally.add(key.as_ref(), value.as_ref()));
     let next = "nothing was written: try another format with --to";
-    let written = write_behind(safe.file(), |out| container::write(out, format, counted, options));
-    let written = written.map_err(WriteError::Io).and_then(|written| written);
-    let written = written.map_err(|error| Failure::file(target.path, error, next))?;
-    safe.check(|file| read_back(file, format, options.order, tally))?;
+    let written = write_behind(safe.file(), |out| container::write(out, format, records, options));
+    let written = written.map_err(WriteError::Io).and_then(|(written, ledger)| Ok((written?, ledger)));
+    let (written, ledger) = written.map_err(|error| Failure::file(target.path, error, next))?;
+    safe.check(|file| ledger.compare(file))?;
     Ok(Prepared { safe, written })
-}
-
-/// Reads a written file as if it came from somewhere else.
-fn read_back(file: &File, format: Format, order: KeyOrder, expected: Tally) -> Result<(), String> {
-    let image = Image::open(file).map_err(|error| error.to_string())?;
-    if image.is_empty() && format == Format::Flat && expected.records == 0 {
-        return Ok(());
-    }
-    let database = container::open(&image, format).map_err(|error| error.to_string())?;
-    let mut wrong = None;
-    let verify = || {
-        database.verify(Depth::Structure, &mut |finding| {
-            if finding.severity() > Severity::Note && wrong.is_none() {
-                wrong = Some(format!("{}: {}", finding.rule.code, finding.message));
-            }
-        });
-    };
-    let ((), found) = rayon::join(verify, || Tally::of(&*database.view(order, parts(image.len() as u64))));
-    if let Some(wrong) = wrong {
-        return Err(wrong);
-    }
-    if found == expected {
-        return Ok(());
-    }
-    Err(format!("{} records were written, and {} other ones read back", expected.records, found.records))
 }

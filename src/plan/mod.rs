@@ -1,8 +1,9 @@
 //! Writing: the only code that puts a user's file on the disk. What changes a database is a [`Plan`] first.
 
 pub mod apply;
-mod behind;
+pub mod behind;
 pub mod database;
+mod disk;
 pub mod document;
 pub mod in_place;
 pub mod safe_file;

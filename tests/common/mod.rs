@@ -5,6 +5,7 @@ pub mod cyrus;
 pub mod mupdate;
 pub mod murders;
 pub mod random;
+pub mod talk;
 
 use std::fs;
 use std::path::{Path, PathBuf};

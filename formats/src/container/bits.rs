@@ -2,6 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rayon::prelude::*;
+
+/// Words that one thread looks through at a time.
+const CHUNK_LEN: usize = 1 << 14;
+
 /// A set of offsets that several threads can change.
 pub struct Bits {
     words: Vec<AtomicU64>,
@@ -12,7 +17,45 @@ fn place(offset: u64) -> (usize, u64) {
     (usize::try_from(offset / 512).unwrap_or(usize::MAX), 1 << (offset / 8 % 64))
 }
 
+/// Adds offsets that mostly stand close to each other, a word at a time; what it holds back it adds when it is dropped.
+pub struct Pen<'a> {
+    bits: &'a Bits,
+    index: usize,
+    word: u64,
+}
+
+impl Pen<'_> {
+    /// Adds `offset` in time. Offsets behind the file are left out.
+    #[inline]
+    pub fn insert(&mut self, offset: u64) {
+        let (index, bit) = place(offset);
+        if index != self.index {
+            self.flush();
+            self.index = index;
+        }
+        self.word |= bit;
+    }
+
+    #[inline]
+    fn flush(&mut self) {
+        if let Some(word) = self.bits.words.get(self.index) {
+            word.fetch_or(std::mem::take(&mut self.word), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Pen<'_> {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 impl Bits {
+    /// A pen that adds to the set.
+    pub fn pen(&self) -> Pen<'_> {
+        Pen { bits: self, index: 0, word: 0 }
+    }
+
     /// The empty set for a file of `len` bytes.
     pub fn new(len: u64) -> Self {
         let words = usize::try_from(len / 512 + 1).unwrap_or_default();
@@ -77,12 +120,17 @@ impl Bits {
 
     /// Number of offsets in the set.
     pub fn count(&self) -> u64 {
-        self.words.iter().map(|word| u64::from(word.load(Ordering::Relaxed).count_ones())).sum()
+        let count = |words: &[AtomicU64]| -> u64 {
+            words.iter().map(|word| u64::from(word.load(Ordering::Relaxed).count_ones())).sum()
+        };
+        self.words.par_chunks(CHUNK_LEN).map(count).sum()
     }
 
     /// Whether every offset of this set is in `other`, a set of the same file.
     pub fn is_subset(&self, other: &Bits) -> bool {
-        let pairs = self.words.iter().zip(&other.words);
-        pairs.into_iter().all(|(a, b)| a.load(Ordering::Relaxed) & !b.load(Ordering::Relaxed) == 0)
+        let pairs = self.words.par_chunks(CHUNK_LEN).zip(other.words.par_chunks(CHUNK_LEN));
+        pairs
+            .into_par_iter()
+            .all(|(a, b)| a.iter().zip(b).all(|(a, b)| a.load(Ordering::Relaxed) & !b.load(Ordering::Relaxed) == 0))
     }
 }

@@ -8,7 +8,7 @@
 //! | `log` | transactions since the last checkpoint, and the live records that replaying them leaves |
 //! | `tiles` | the whole file as labelled tiles |
 //! | `verify` | every rule of the room's `FORMAT.md` |
-//! | `writer` | sorted entries in, file out in one sequential pass |
+//! | `writer` | sorted records in, file out: how one is placed and encoded, for `lay` to do with all of them |
 //! | `append` | a transaction as the steps of writing that Cyrus takes |
 //!
 //! Rooms never import each other.
@@ -17,6 +17,7 @@ pub mod append;
 mod bits;
 pub mod detect;
 pub mod flat;
+mod lay;
 pub mod order;
 pub mod shape;
 pub mod skiplist;

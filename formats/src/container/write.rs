@@ -1,6 +1,6 @@
-//! The registry of writers: sorted records in, a sound file of any container out, in one sequential pass.
+//! The registry of writers: sorted records in, a sound file of any container out.
 
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 
 use super::{Format, KeyOrder, flat, skiplist, twom, twoskip};
 
@@ -55,8 +55,8 @@ pub fn write<W, K, V>(
 ) -> Result<Written, WriteError>
 where
     W: Write + Seek,
-    K: AsRef<[u8]>,
-    V: AsRef<[u8]>,
+    K: AsRef<[u8]> + Send,
+    V: AsRef<[u8]> + Send,
 {
     let mut count = 0;
     let records = records.into_iter().inspect(|_| count += 1);
@@ -74,11 +74,7 @@ where
             twom::write(&mut *out, records, twom::Options::default())?;
         }
         Format::Flat => {
-            let mut writer = flat::writer::Writer::new(BufWriter::with_capacity(1 << 20, &mut *out), options.style);
-            for (key, value) in records {
-                writer.push(key.as_ref(), value.as_ref())?;
-            }
-            writer.finish()?;
+            flat::writer::write(out, records, options.style)?;
         }
         other => return Err(WriteError::Unsupported(other)),
     }

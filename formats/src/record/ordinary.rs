@@ -6,7 +6,7 @@
 
 use super::check::Context;
 use super::dialect::item::word_len;
-use super::dialect::number::number;
+use super::dialect::number::leading;
 use super::rights::is_right;
 use super::survey::Survey;
 
@@ -119,11 +119,9 @@ fn word(input: &[u8]) -> Option<(&[u8], &[u8])> {
 /// A number as Cyrus writes it, and what follows the space behind it.
 #[inline(always)]
 fn digits(input: &[u8]) -> Option<(u64, &[u8])> {
-    let (digits, after) = input.split_at_checked(word_len(input))?;
-    if matches!(digits, [b'0', _, ..]) {
-        return None;
-    }
-    Some((number(digits)?, after.get(1..)?))
+    let (number, len) = leading(input)?;
+    let after = input.get(len..)?.strip_prefix(b" ")?;
+    Some((number, after))
 }
 
 /// `J … ` if it is there.
@@ -162,8 +160,10 @@ fn acl(input: &[u8]) -> Option<(&[u8], &[u8])> {
             return None;
         }
         *seen.get_mut(count)? = identifier;
-        let len = after.iter().take_while(|byte| is_right(**byte)).count();
-        let (rights, after) = after.split_at_checked(len)?;
+        // Most owners have all that 2.3 knew.
+        let known = if after.starts_with(b"lrswipkxtecda") { 13 } else { 0 };
+        let more = after.get(known..)?.iter().take_while(|byte| is_right(**byte)).count();
+        let (rights, after) = after.split_at_checked(known.saturating_add(more))?;
         match after {
             _ if rights.is_empty() => return None,
             [b' ', next @ ..] => rest = next,
@@ -177,31 +177,38 @@ fn acl(input: &[u8]) -> Option<(&[u8], &[u8])> {
     None
 }
 
-/// What a byte is in a name in db form.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-enum Class {
-    Good,
-    Separator,
-    Other,
-}
+/// What a byte is: in a name in db form, and in quotes.
+const SEPARATOR: u8 = 1;
+/// Not let into names, or a sign of a domain.
+const NOT_GOOD: u8 = 2;
+/// Makes Cyrus write quotes around a string, as the separator does.
+const NOT_ATOM: u8 = 4;
+const BACKSLASH: u8 = 8;
+const QUOTE: u8 = 16;
 
-const CLASSES: [Class; 256] = {
-    let mut classes = [Class::Other; 256];
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
     let mut byte = 0;
     while byte < 256 {
-        if super::name::GOOD[byte] && byte != b'^' as usize {
-            classes[byte] = Class::Good;
+        classes[byte] = match byte as u8 {
+            0x1F => SEPARATOR,
+            b'\\' => NOT_GOOD | BACKSLASH,
+            b'"' => NOT_GOOD | QUOTE,
+            b'^' => NOT_GOOD,
+            _ if super::name::GOOD[byte] => 0,
+            _ => NOT_GOOD,
+        };
+        if matches!(byte as u8, 0..=0x1E | b' ' | 0x7F.. | b'{' | b'(' | b')' | b'%' | b'*') {
+            classes[byte] |= NOT_ATOM;
         }
         byte += 1;
     }
-    classes[0x1F] = Class::Separator;
     classes
 };
 
 #[inline(always)]
-fn class(byte: u8) -> Class {
-    CLASSES.get(byte as usize).copied().unwrap_or(Class::Other)
+fn class(byte: u8) -> u8 {
+    CLASSES.get(byte as usize).copied().unwrap_or(NOT_GOOD)
 }
 
 /// The number of separators of a name without domain that nothing can be said against; `None` for others, and for those
@@ -212,20 +219,16 @@ fn sound_name(name: &[u8]) -> Option<u32> {
         return None;
     }
     let mut separators = 0u32;
-    let mut before = Class::Separator;
+    let mut flaws = 0;
+    // An element must not be empty: neither of two neighbours, and of the ends, may be separators.
+    let mut before = SEPARATOR;
     for &byte in name {
         let class = class(byte);
-        if class == Class::Separator {
-            if before == Class::Separator {
-                return None;
-            }
-            separators = separators.saturating_add(1);
-        } else if class == Class::Other {
-            return None;
-        }
+        separators += u32::from(class & SEPARATOR);
+        flaws |= (before & class & SEPARATOR) | (class & NOT_GOOD);
         before = class;
     }
-    (before == Class::Good).then_some(separators)
+    (flaws | (before & SEPARATOR) == 0).then_some(separators)
 }
 
 /// The name in a record under a uniqueid, how it is quoted, and what follows the space behind it. Only names whose bytes
@@ -236,22 +239,22 @@ fn indexed_name(input: &[u8]) -> Option<(&[u8], Option<bool>, &[u8])> {
         let (name, after) = word(input)?;
         return Some((name, name.contains(&0x1F).then_some(false), after));
     };
-    let mut separated = false;
-    let mut atom = true;
+    let mut seen = 0;
     let mut len = 0usize;
     for &byte in inner {
-        match byte {
-            b'"' => break,
-            b'\\' => return None,
-            0x1F => separated = true,
-            0..=b' ' | 0x7F.. | b'{' | b'(' | b')' | b'%' | b'*' => atom = false,
-            _ => {}
+        let class = class(byte);
+        if class & QUOTE != 0 {
+            break;
         }
-        len = len.saturating_add(1);
+        seen |= class;
+        len += 1;
+    }
+    if seen & BACKSLASH != 0 {
+        return None;
     }
     let (name, after) = inner.split_at_checked(len)?;
     let after = after.strip_prefix(b"\" ")?;
-    let quoted = (separated && atom && len < 1024).then_some(true);
+    let quoted = (seen & (SEPARATOR | NOT_ATOM) == SEPARATOR && len < 1024).then_some(true);
     (len > 0).then_some((name, quoted, after))
 }
 

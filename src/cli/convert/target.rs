@@ -164,7 +164,7 @@ impl Plan<'_, '_, '_> {
         Err(Failure::file(self.source.path(), what, "leave out --strict to write it all the same"))
     }
 
-    fn database<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+    fn database<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
         &self,
         pairs: impl Iterator<Item = (K, V)>,
         options: &WriteOptions,
@@ -181,7 +181,7 @@ impl Plan<'_, '_, '_> {
         out: &mut Out,
     ) -> Result<Written, Failure> {
         let mut tally = Tally::default();
-        let all = |write: &mut dyn FnMut(&[u8]) -> io::Result<()>| {
+        let all = |write: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send)| {
             let mut line = Vec::new();
             for (key, value) in pairs {
                 tally.add(key.as_ref(), value.as_ref());
@@ -203,7 +203,7 @@ impl Plan<'_, '_, '_> {
             *remarks = Remarks::keeping(remarks.kept());
         }
         let remarks = std::cell::RefCell::new(remarks);
-        let all = |write: &mut dyn FnMut(&[u8]) -> io::Result<()>| {
+        let all = |write: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send)| {
             let mut remarks = remarks.borrow_mut();
             dumps::dump(self.reading, converter, self.format, &mut remarks, write)
         };
@@ -214,7 +214,7 @@ impl Plan<'_, '_, '_> {
     fn text(
         &self,
         out: &mut Out,
-        all: impl FnOnce(&mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<Tally>,
+        all: impl FnOnce(&mut (dyn FnMut(&[u8]) -> io::Result<()> + Send)) -> io::Result<Tally>,
         admit: impl FnOnce(&Tally) -> Result<(), Failure>,
     ) -> Result<Written, Failure> {
         let mut len = 0;

@@ -33,7 +33,7 @@ pub fn dump(
     converter: &Converter,
     format: Format,
     remarks: &mut Remarks,
-    write: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+    write: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send),
 ) -> io::Result<Tally> {
     let histories = match format {
         Format::Json => histories(reading, converter),
@@ -42,7 +42,7 @@ pub fn dump(
     let dumper = Dumper { converter, format, histories };
     let kept = remarks.kept();
     let all = Mutex::new((Tally::default(), Vec::new()));
-    let make = |part, chunks: &mut crate::ops::pipeline::Chunks<'_>| {
+    let make = |part, chunks: &mut crate::ops::pipeline::Chunks<'_, '_>| {
         let (mut tally, mut said) = (Tally::default(), Remarks::keeping(kept));
         reading.walk(part, &mut |record| {
             dumper.append(&record, chunks.buffer(), &mut tally, &mut |remark| said.push(remark));

@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 
 use super::layout::{self, Style};
+use super::scan::{self, Shape};
 use crate::container::KeyOrder;
+use crate::container::lay::{self, Batch, Layout};
+use crate::image::Cursor;
 
 /// Why a record can't be written.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +37,66 @@ pub enum WriteError {
     },
 }
 
-/// Writes a flat file; [`written_order`] sorts keys as it wants them.
+/// Writes `records`, sorted by [`written_order`], as a whole file from the current place of `out` on.
+///
+/// # Errors
+/// See [`WriteError`]; the output is of no use then.
+pub fn write<W: Write + Seek, K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
+    out: &mut W,
+    records: impl IntoIterator<Item = (K, V)>,
+    style: Style,
+) -> Result<(), WriteError> {
+    lay::write(Lines(style), out, records).map(drop)
+}
+
+/// Lines, which stand where the one before ends and know nothing of each other.
+struct Lines(Style);
+
+impl Layout for Lines {
+    type Error = WriteError;
+
+    fn front(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    fn place<K: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, _: &mut Batch<K, V>) -> Result<(), WriteError> {
+        Ok(())
+    }
+
+    fn encode<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, batch: &mut Batch<K, V>) -> Result<(), WriteError> {
+        let mut bytes = std::mem::take(&mut batch.bytes);
+        bytes.clear();
+        let mut writer = Writer::new(bytes, self.0);
+        if let Some(before) = &batch.before {
+            writer.last = writer.encoded(before, true).unwrap_or_default().into_owned();
+        }
+        for (_, _, key, value) in batch.each() {
+            writer.push(key, value)?;
+        }
+        let bytes = writer.finish()?;
+        if let Some(number) = unlike(&bytes, batch) {
+            return Err(io::Error::other(format!("record {number} does not read back")).into());
+        }
+        batch.bytes = bytes;
+        Ok(())
+    }
+
+    fn back(&self, _: u64) -> (Vec<u8>, Vec<(u64, Vec<u8>)>) {
+        (Vec::new(), Vec::new())
+    }
+}
+
+/// The number of the first record of a batch that the line of its place in `bytes` does not hold.
+fn unlike<K: AsRef<[u8]>, V: AsRef<[u8]>>(bytes: &[u8], batch: &Batch<K, V>) -> Option<u64> {
+    let mut pieces = scan::pieces(Cursor::new(bytes), 0, bytes.len() as u64);
+    let mut reads = |key: &[u8], value: &[u8]| {
+        let piece = pieces.next().filter(|piece| piece.shape == Shape::Record);
+        piece.is_some_and(|piece| layout::decode(piece.key) == key && layout::decode(piece.value) == value)
+    };
+    batch.each().find(|&(_, _, key, value)| !reads(key, value)).map(|(number, ..)| number)
+}
+
+/// Writes a flat file line by line; [`written_order`] sorts keys as it wants them.
 pub struct Writer<W: Write> {
     out: W,
     style: Style,

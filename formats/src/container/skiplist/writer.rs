@@ -1,14 +1,14 @@
-//! Sorted records in, a freshly checkpointed file out, in one sequential pass.
+//! Sorted records in, a freshly checkpointed file out.
 
 use std::cmp::Ordering;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Seek, Write};
 
-use super::layout::{DUMMY_OFFSET, Header, MAX_FILE_LEN, MAX_LEVEL, NodeKind, VERSION, encode_node, node_len};
+use super::layout::{
+    self, FIRST_RECORD, Header, MAX_FILE_LEN, MAX_LEVEL, NodeKind, VERSION, encode_node, node_len, pad4,
+};
 use crate::container::KeyOrder;
-
-/// How much is gathered before it is written.
-const BUFFER_LEN: usize = 4 << 20;
-const LEVELS: usize = MAX_LEVEL as usize;
+use crate::container::lay::{self, List, Node, Placed};
+use crate::image::Cursor;
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,133 +57,87 @@ pub struct Written {
 ///
 /// # Errors
 /// [`WriteError`]; `out` then holds an unfinished file without a magic.
-pub fn write<K: AsRef<[u8]>, V: AsRef<[u8]>>(
-    out: impl Write + Seek,
+pub fn write<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
+    mut out: impl Write + Seek,
     records: impl IntoIterator<Item = (K, V)>,
     options: Options,
 ) -> Result<Written, WriteError> {
-    let mut writer = Writer::new(out, options);
-    for (key, value) in records {
-        writer.push(key.as_ref(), value.as_ref())?;
-    }
-    writer.finish()
+    let (records, len) = lay::write(List::new(Fresh(options)), &mut out, records)?;
+    Ok(Written { records, len })
 }
 
-/// Writes a skiplist file record by record.
-///
-/// Record `i` gets one level more than `i` has trailing zero bits, so the same records give the same bytes. The output is
-/// written front to back in large pieces; pointers that lead out of the piece at hand, and the header, are filled in at
-/// the end.
-pub struct Writer<W> {
-    out: W,
-    options: Options,
-    /// Bytes not yet written.
-    buffer: Vec<u8>,
-    /// Offset in the file where `buffer` starts.
-    buffer_offset: u64,
-    /// For each level, where the pointer stands that waits for the next record of that level.
-    open: [u64; LEVELS],
-    /// Pointers that had been written when their target came: where they stand, what they say.
-    late: Vec<(u64, u32)>,
-    last_key: Vec<u8>,
-    count: u64,
-    top_level: usize,
+/// The nodes of a new file.
+struct Fresh(Options);
+
+/// A pointer as it stands in the file; that it fits was seen when the record it leads to was placed.
+fn word(pointer: u64) -> u32 {
+    u32::try_from(pointer).unwrap_or_default()
 }
 
-impl<W: Write + Seek> Writer<W> {
-    /// A writer to `out`, which must be empty and stand at 0; it needs no buffer of its own.
-    pub fn new(out: W, options: Options) -> Self {
-        let mut buffer = Vec::with_capacity(BUFFER_LEN + (64 << 10));
-        buffer.resize(usize::try_from(DUMMY_OFFSET).unwrap_or_default(), 0);
-        encode_node(NodeKind::Dummy, &[], &[], &[0; LEVELS], &mut buffer);
-        let mut open = [0; LEVELS];
-        for (level, slot) in (0..).zip(&mut open) {
-            *slot = DUMMY_OFFSET + 12 + 4 * level;
-        }
-        let (late, last_key) = (Vec::new(), Vec::new());
-        Writer { out, options, buffer, buffer_offset: 0, open, late, last_key, count: 0, top_level: 1 }
-    }
+/// Length of a node in front of its pointers.
+fn pointers_at(key_len: u64, value_len: u64) -> u64 {
+    12 + pad4(key_len) + pad4(value_len)
+}
 
-    /// Writes a record.
-    ///
-    /// # Errors
-    /// [`WriteError`]; only if the system refused has anything of the record been written.
-    pub fn push(&mut self, key: &[u8], value: &[u8]) -> Result<(), WriteError> {
-        let order = self.options.order;
-        let index = self.count + 1;
+impl Node for Fresh {
+    type Error = WriteError;
+    const MAX_LEVEL: u8 = MAX_LEVEL as u8;
+    const FRONT_LEN: u64 = FIRST_RECORD;
+
+    fn admit(&self, index: u64, before: Option<&[u8]>, key: &[u8]) -> Result<(), WriteError> {
+        let order = self.0.order;
         if key.is_empty() {
             return Err(WriteError::EmptyKey(index));
         }
-        if index > 1 && order.compare(&self.last_key, key) != Ordering::Less {
-            let key = key.escape_ascii().to_string();
-            return Err(WriteError::Order { index, order, key });
-        }
-        let level = LEVELS.min(index.trailing_zeros() as usize + 1);
-        let offset = self.buffer_offset + self.buffer.len() as u64;
-        let end = node_len(key.len(), value.len(), level).and_then(|len| offset.checked_add(len));
-        let (Some(end), Ok(offset)) = (end.filter(|&end| end <= MAX_FILE_LEN), u32::try_from(offset)) else {
-            return Err(WriteError::TooLarge(index));
-        };
-        self.count = index;
-        self.top_level = self.top_level.max(level);
-        encode_node(NodeKind::Inorder, key, value, [0; LEVELS].get(..level).unwrap_or_default(), &mut self.buffer);
-        let first_slot = end - 4 - 4 * level as u64;
-        let slots = (0..).map(|i| first_slot + 4 * i);
-        let mut open = self.open;
-        for (slot, next) in open.iter_mut().take(level).zip(slots) {
-            self.point(*slot, offset);
-            *slot = next;
-        }
-        self.open = open;
-        self.last_key.clear();
-        self.last_key.extend_from_slice(key);
-        if self.buffer.len() >= BUFFER_LEN {
-            self.flush()?;
+        if before.is_some_and(|before| order.compare(before, key) != Ordering::Less) {
+            return Err(WriteError::Order { index, order, key: key.escape_ascii().to_string() });
         }
         Ok(())
     }
 
-    /// Sets the pointer at `slot`, now or, if it has been written already, at the end.
-    fn point(&mut self, slot: u64, offset: u32) {
-        let place = slot.checked_sub(self.buffer_offset).and_then(|at| usize::try_from(at).ok());
-        match place.and_then(|at| self.buffer.get_mut(at..)).and_then(|rest| rest.first_chunk_mut::<4>()) {
-            Some(word) => *word = offset.to_be_bytes(),
-            None => self.late.push((slot, offset)),
+    fn place(&self, index: u64, end: u64, level: u8, key: &[u8], value: &[u8]) -> Result<(u64, u64), WriteError> {
+        let end_of_it = node_len(key.len(), value.len(), level.into()).and_then(|len| end.checked_add(len));
+        let fits = end_of_it.filter(|&end| end <= MAX_FILE_LEN);
+        fits.map(|end_of_it| (end, end_of_it)).ok_or(WriteError::TooLarge(index))
+    }
+
+    fn put(&self, bytes: &mut Vec<u8>, _: u64, record: &Placed<'_>) {
+        let mut words = [0; MAX_LEVEL as usize];
+        for (word_at, &pointer) in words.iter_mut().zip(record.pointers) {
+            *word_at = word(pointer);
         }
+        let pointers = words.get(..record.pointers.len()).unwrap_or_default();
+        encode_node(NodeKind::Inorder, record.key, record.value, pointers, bytes);
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.write_all(&self.buffer)?;
-        self.buffer_offset += self.buffer.len() as u64;
-        self.buffer.clear();
-        Ok(())
+    fn reads(&self, bytes: &[u8], start: u64, from: usize, record: &Placed<'_>) -> Option<usize> {
+        let node =
+            layout::Node::read(Cursor::new(bytes), from as u64).ok().filter(|node| node.kind == NodeKind::Inorder)?;
+        let same = node.is_flawless() && node.key == record.key && node.value == record.value;
+        let leads = node.pointers().map(u64::from).eq(record.pointers.iter().copied());
+        let in_place = start.checked_add(node.offset) == Some(record.offset);
+        usize::try_from(node.end()).ok().filter(|_| same && leads && in_place)
     }
 
-    /// Writes what is left, then the pointers that came late, then the header: a file that is not finished has none.
-    ///
-    /// # Errors
-    /// [`WriteError`], if the system refuses.
-    pub fn finish(mut self) -> Result<Written, WriteError> {
-        let len = self.buffer_offset + self.buffer.len() as u64;
-        let too_large = |_| WriteError::TooLarge(self.count);
+    fn head(&self, key_len: u64, value_len: u64, pointers: &[u64]) -> (u64, Vec<u8>) {
+        let words = pointers.iter().flat_map(|&pointer| word(pointer).to_be_bytes());
+        (pointers_at(key_len, value_len), words.collect())
+    }
+
+    fn frame(&self, count: u64, end: u64, pointers: &[u64]) -> (Vec<u8>, Vec<u8>) {
+        let levels = pointers.iter().take_while(|&&pointer| pointer != 0).count();
         let header = Header {
             version: VERSION.0,
             version_minor: VERSION.1,
             maxlevel: MAX_LEVEL,
-            curlevel: u32::try_from(self.top_level).unwrap_or(MAX_LEVEL),
-            listsize: u32::try_from(self.count).map_err(too_large)?,
-            logstart: u32::try_from(len).map_err(too_large)?,
-            last_recovery: self.options.last_recovery,
+            curlevel: u32::try_from(levels.max(1)).unwrap_or(MAX_LEVEL),
+            listsize: word(count),
+            logstart: word(end),
+            last_recovery: self.0.last_recovery,
         };
-        self.flush()?;
-        for (slot, offset) in &self.late {
-            self.out.seek(SeekFrom::Start(*slot))?;
-            self.out.write_all(&offset.to_be_bytes())?;
-        }
-        self.out.seek(SeekFrom::Start(0))?;
-        self.out.write_all(&header.encode())?;
-        self.out.seek(SeekFrom::Start(len))?;
-        self.out.flush()?;
-        Ok(Written { records: self.count, len })
+        let mut front = header.encode();
+        let pointers: Vec<u32> = pointers.iter().map(|&pointer| word(pointer)).collect();
+        encode_node(NodeKind::Dummy, &[], &[], &pointers, &mut front);
+        (Vec::new(), front)
     }
 }

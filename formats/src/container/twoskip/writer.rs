@@ -1,19 +1,15 @@
 //! Writes a database as a repack of Cyrus would: all records in key order in one transaction.
-//!
-//! One sequential pass. A record's pointers are known only when later records are placed; the few records whose pointers
-//! are still open when their bytes are written out get their heads rewritten at the end.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Seek, Write};
 
 use super::layout::{
-    BLANK, DUMMY_OFFSET, FIRST_OFFSET, HEADER_LEN, Header, MARK_LEN, MAX_LEVEL, Type, VERSION, blanks_before, crc,
+    ALIGN, BLANK, FIRST_OFFSET, HEADER_LEN, Head, Header, MARK_LEN, MAX_LEVEL, Type, VERSION, blanks_before, crc,
+    is_blank,
 };
 use crate::container::KeyOrder;
-
-/// Bytes collected before they are written.
-const BUFFER_LEN: usize = 4 << 20;
+use crate::container::lay::{self, List, Node, Placed};
+use crate::image::Cursor;
 
 /// What a new database is to be like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,31 +31,13 @@ impl Default for Options {
 /// # Errors
 /// [`io::ErrorKind::InvalidInput`] for an empty key or one that does not follow the one before it; else what writing or
 /// seeking says. The output is of no use then.
-pub fn write<W: Write + Seek, K: AsRef<[u8]>, V: AsRef<[u8]>>(
-    out: W,
+pub fn write<W: Write + Seek, K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
+    mut out: W,
     records: impl IntoIterator<Item = (K, V)>,
     options: Options,
 ) -> io::Result<W> {
-    let mut writer = Writer::new(out, options)?;
-    for (key, value) in records {
-        writer.push(key.as_ref(), value.as_ref())?;
-    }
-    writer.finish()
-}
-
-/// Writes a database record by record.
-pub struct Writer<W: Write + Seek> {
-    out: W,
-    options: Options,
-    /// Bytes not yet written, and the file offset of the first of them.
-    buffer: Vec<u8>,
-    buffer_offset: u64,
-    count: u64,
-    last_key: Vec<u8>,
-    /// For each level, the offset of the record whose pointer of that level is still open.
-    open: [u64; MAX_LEVEL as usize],
-    /// Heads of open records that are written already, by their offsets.
-    late: BTreeMap<u64, Vec<u8>>,
+    lay::write(List::new(Fresh(options)), &mut out, records)?;
+    Ok(out)
 }
 
 /// Puts type, level, lengths, empty pointers and empty check sums.
@@ -114,147 +92,96 @@ pub(super) fn head_len(key_len: u64, value_len: u64, level: u8) -> u64 {
     8 + long_key + long_value + 8 * (u64::from(level) + 1) + 8
 }
 
-/// Level of record `number`, counted from 1: as even as levels drawn at random are on average.
-fn level(number: u64) -> u8 {
-    (number.trailing_zeros() as u8).saturating_add(1).min(MAX_LEVEL)
-}
-
 fn invalid(message: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
-impl<W: Write + Seek> Writer<W> {
-    /// Begins a database at the current place of `out`, which is taken as offset 0.
-    ///
-    /// # Errors
-    /// What writing says.
-    pub fn new(out: W, options: Options) -> io::Result<Self> {
-        let mut writer = Writer {
-            out,
-            options,
-            buffer: Vec::with_capacity(BUFFER_LEN + BUFFER_LEN / 8),
-            buffer_offset: 0,
-            count: 0,
-            last_key: Vec::new(),
-            open: [DUMMY_OFFSET; MAX_LEVEL as usize],
-            late: BTreeMap::new(),
-        };
-        writer.buffer.resize(HEADER_LEN as usize, 0);
-        put_head(&mut writer.buffer, Type::Dummy, MAX_LEVEL, 0, 0);
-        Ok(writer)
-    }
+/// The nodes of a new database.
+struct Fresh(Options);
 
-    fn end(&self) -> u64 {
-        self.buffer_offset + self.buffer.len() as u64
-    }
+impl Node for Fresh {
+    type Error = io::Error;
+    const MAX_LEVEL: u8 = MAX_LEVEL;
+    const FRONT_LEN: u64 = FIRST_OFFSET;
 
-    fn blanks(&mut self, head_len: u64) {
-        put_blanks(&mut self.buffer, self.buffer_offset, head_len);
-    }
-
-    /// Adds the record that follows in key order.
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::InvalidInput`] for an empty key or one that does not follow; else what writing says.
-    pub fn push(&mut self, key: &[u8], value: &[u8]) -> io::Result<()> {
+    fn admit(&self, _: u64, before: Option<&[u8]>, key: &[u8]) -> io::Result<()> {
         if key.is_empty() {
             return Err(invalid("twoskip holds no empty key"));
         }
-        if self.count > 0 && self.options.order.compare(&self.last_key, key) != Ordering::Less {
+        if before.is_some_and(|before| self.0.order.compare(before, key) != Ordering::Less) {
             return Err(invalid("the keys to write are not sorted, or one comes twice"));
         }
-        self.last_key.clear();
-        self.last_key.extend_from_slice(key);
-        self.count += 1;
-        let (key_len, value_len, level) = (key.len() as u64, value.len() as u64, level(self.count));
-        self.blanks(head_len(key_len, value_len, level));
-        let offset = self.end();
-        put_record(&mut self.buffer, level, key, value);
-        self.link(offset, level);
-        if self.buffer.len() >= BUFFER_LEN { self.flush() } else { Ok(()) }
-    }
-
-    /// Leads the open pointers below `level` to the record at `offset`, whose own are open from now on.
-    fn link(&mut self, offset: u64, level: u8) {
-        for below in 0..level {
-            let Some(open) = self.open.get_mut(usize::from(below)) else { return };
-            let from = std::mem::replace(open, offset);
-            let Some(head) = head_at(&mut self.buffer, self.buffer_offset, &mut self.late, from) else { continue };
-            set_pointer(head, below, offset);
-            if head.get(1) == Some(&(below + 1)) {
-                seal(head);
-            }
-        }
-    }
-
-    /// Writes out what is collected; keeps the heads that are not finished.
-    fn flush(&mut self) -> io::Result<()> {
-        for offset in self.open {
-            let place = offset.checked_sub(self.buffer_offset).and_then(|place| usize::try_from(place).ok());
-            if let Some(bytes) = place.and_then(|place| self.buffer.get(place..)) {
-                let len = sums_at(bytes).map_or(0, |sums| sums + 4);
-                self.late.entry(offset).or_insert_with(|| bytes.get(..len).unwrap_or_default().to_vec());
-            }
-        }
-        self.out.write_all(&self.buffer)?;
-        self.buffer_offset = self.end();
-        self.buffer.clear();
         Ok(())
     }
 
-    /// Ends the transaction and completes the heads; gives the output back, with everything written to it.
-    ///
-    /// # Errors
-    /// What writing or seeking says.
-    pub fn finish(mut self) -> io::Result<W> {
-        let repack_size = self.end();
-        for offset in self.open {
-            if let Some(head) = head_at(&mut self.buffer, self.buffer_offset, &mut self.late, offset) {
-                seal(head);
-            }
+    fn place(&self, _: u64, end: u64, level: u8, key: &[u8], value: &[u8]) -> io::Result<(u64, u64)> {
+        let (key_len, value_len) = (key.len() as u64, value.len() as u64);
+        let head_len = head_len(key_len, value_len, level);
+        let offset = end + ALIGN * blanks_before(end, head_len);
+        Ok((offset, offset + head_len + (key_len + value_len).next_multiple_of(ALIGN)))
+    }
+
+    fn put(&self, bytes: &mut Vec<u8>, start: u64, record: &Placed<'_>) {
+        let level = record.pointers.len() as u8;
+        put_blanks(bytes, start, head_len(record.key.len() as u64, record.value.len() as u64, level));
+        let head = bytes.len();
+        put_record(bytes, level, record.key, record.value);
+        if let Some(head) = bytes.get_mut(head..) {
+            complete(head, record.pointers);
         }
-        if self.count > 0 {
-            self.blanks(MARK_LEN);
-            self.buffer.extend(mark(Type::Commit, FIRST_OFFSET));
+    }
+
+    fn reads(&self, bytes: &[u8], start: u64, from: usize, record: &Placed<'_>) -> Option<usize> {
+        let cursor = Cursor::new(bytes);
+        let at = record.offset.checked_sub(start)?;
+        let blank = (from as u64..at).step_by(8).all(|at| is_blank(cursor, at));
+        let head = Head::decode(cursor, at).filter(|head| blank && head.kind == Type::Record)?;
+        let sound = head.head_is_right(cursor) && head.tail_is_right(cursor) && head.padding_is_zero(cursor);
+        let same = head.key(cursor) == record.key && head.value(cursor) == record.value;
+        let next = head.pointer(cursor, 0) == 0 && usize::from(head.level) == record.pointers.len();
+        let leads = (1..).zip(record.pointers).all(|(index, &pointer)| head.pointer(cursor, index) == pointer);
+        usize::try_from(head.end).ok().filter(|_| sound && same && next && leads)
+    }
+
+    fn head(&self, key_len: u64, value_len: u64, pointers: &[u64]) -> (u64, Vec<u8>) {
+        let mut head = Vec::new();
+        put_head(&mut head, Type::Record, pointers.len() as u8, key_len, value_len);
+        complete(&mut head, pointers);
+        // The sum of key and value stands already.
+        head.truncate(head.len().saturating_sub(4));
+        (0, head)
+    }
+
+    fn frame(&self, count: u64, end: u64, pointers: &[u64]) -> (Vec<u8>, Vec<u8>) {
+        let mut back = Vec::new();
+        if count > 0 {
+            put_blanks(&mut back, end, MARK_LEN);
+            back.extend(mark(Type::Commit, FIRST_OFFSET));
         }
         let header = Header {
             version: VERSION,
-            generation: self.options.generation,
-            num_records: self.count,
-            repack_size,
-            current_size: self.end(),
+            generation: self.0.generation,
+            num_records: count,
+            repack_size: end,
+            current_size: end + back.len() as u64,
             flags: 0,
             crc: 0,
         };
-        self.complete(&header)
-    }
-
-    fn complete(mut self, header: &Header) -> io::Result<W> {
-        let begin = self.out.stream_position()?.saturating_sub(self.buffer_offset);
-        let end = begin + self.end();
-        self.late.insert(0, header.encode().to_vec());
-        self.out.write_all(&self.buffer)?;
-        for (offset, head) in &self.late {
-            self.out.seek(SeekFrom::Start(begin + offset))?;
-            self.out.write_all(head)?;
+        let mut front = header.encode().to_vec();
+        put_head(&mut front, Type::Dummy, MAX_LEVEL, 0, 0);
+        if let Some(dummy) = front.get_mut(HEADER_LEN as usize..) {
+            complete(dummy, pointers);
         }
-        self.out.seek(SeekFrom::Start(end))?;
-        self.out.flush()?;
-        Ok(self.out)
+        (back, front)
     }
 }
 
-/// The bytes of the head of the record at `offset`, collected or kept.
-fn head_at<'b>(
-    buffer: &'b mut [u8],
-    buffer_offset: u64,
-    late: &'b mut BTreeMap<u64, Vec<u8>>,
-    offset: u64,
-) -> Option<&'b mut [u8]> {
-    match offset.checked_sub(buffer_offset) {
-        Some(place) => buffer.get_mut(usize::try_from(place).ok()?..),
-        None => late.get_mut(&offset).map(Vec::as_mut_slice),
+/// Sets the pointers of a head, and its check sum.
+fn complete(head: &mut [u8], pointers: &[u64]) {
+    for (level, &pointer) in (0..).zip(pointers) {
+        set_pointer(head, level, pointer);
     }
+    seal(head);
 }
 
 /// Where the pointers of a head written here start.
@@ -302,7 +229,7 @@ mod tests {
 
     #[test]
     fn files_beyond_the_buffer_are_sound_and_complete() {
-        for count in [0, 1, 2, 3, 1000, 100_000] {
+        for count in [0, 1, 2, 3, 1000, 8191, 8192, 8193, 100_000] {
             let bytes = written(count, Options::default());
             let db = Db::new(&bytes);
             db.verify(Depth::Full, &mut |finding| assert_eq!(finding.severity(), crate::finding::Severity::Note));
@@ -316,7 +243,6 @@ mod tests {
             });
             assert_eq!(next, count);
         }
-        assert!(written(100_000, Options::default()).len() > 2 * BUFFER_LEN);
     }
 
     #[test]

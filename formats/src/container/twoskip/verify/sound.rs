@@ -8,13 +8,13 @@ use super::super::live::Live;
 use super::super::scan::Heads;
 use super::super::view::File;
 use super::Totals;
-use crate::container::bits::Bits;
+use crate::container::bits::{Bits, Pen};
 use crate::container::{KeyOrder, OrderTally};
 
 /// Bytes of a file for which one part is worth while.
 const PART_LEN: u64 = 1 << 20;
-/// Most parts: of a part of the largest files much is still in a cache when it is read again.
-const PARTS_MAX: usize = 512;
+/// Most parts: enough for threads to share, and few enough to be found quickly.
+const PARTS_MAX: usize = 128;
 
 /// The sets that both looks fill: where records and DELETEs start, which records were reached, and which DELETEs and
 /// idle targets were named.
@@ -35,27 +35,20 @@ pub fn look(file: File<'_>, header: &Header) -> Option<Totals> {
     }
     let marks = Marks { starts: Bits::new(len), reached: Bits::new(len), named: Bits::new(len) };
     let splits = file.splits(usize::try_from(len / PART_LEN).unwrap_or(1).clamp(1, PARTS_MAX));
-    // A repack writes records in key order: each stretch of such a file is a part of its list, and read twice while it
-    // is in a cache.
+    // A repack writes records in key order: each stretch of such a file is a part of its list, and both are read in step.
     let stretches = physical_edges(file, &splits);
     let parts = list_edges(file, &dummy, &splits, &marks)?;
+    let between = |edges: &[u64], i: usize| match edges.get(i..=i + 1) {
+        Some(&[from, to]) => (from, to),
+        _ => (0, 0),
+    };
     let both: Option<Vec<_>> = (0..stretches.len().max(parts.len()))
         .into_par_iter()
-        .map(|i| {
-            let stretch = match stretches.get(i..=i + 1) {
-                Some(&[from, to]) => Some(read(file, from, to, &marks.starts)?),
-                _ => None,
-            };
-            let part = match parts.get(i..=i + 1) {
-                Some(&[from, to]) => Some(walk(file, from, to, &marks)?),
-                _ => None,
-            };
-            Some((stretch, part))
-        })
+        .map(|i| read(file, between(&stretches, i), Walker::new(file, between(&parts, i), &marks), &marks.starts))
         .collect();
     let (stretches, parts): (Vec<_>, Vec<_>) = both?.into_iter().unzip();
-    let bytes = read_all(file, stretches.into_iter().flatten())?;
-    let list = walk_all(file, &dummy, parts.into_iter().flatten())?;
+    let bytes = read_all(file, stretches.into_iter())?;
+    let list = walk_all(file, &dummy, parts.into_iter())?;
     let mut orders = list.tally.fitting(KeyOrder::Unsigned);
     orders.retain(|&order| order != KeyOrder::Signed);
     let counts_agree = list.nodes == header.num_records && marks.reached.count() == list.nodes;
@@ -103,10 +96,18 @@ fn read_all(file: File<'_>, stretches: impl Iterator<Item = Stretch>) -> Option<
     (all.last_end == Some(file.cursor.len())).then_some(all)
 }
 
-fn read(file: File<'_>, from: u64, to: u64, starts: &Bits) -> Option<Stretch> {
+/// Reads a stretch, and a part of the list in step with it as long as they are the same.
+fn read<'a>(
+    file: File<'a>,
+    (from, to): (u64, u64),
+    mut walker: Walker<'a, '_>,
+    starts: &Bits,
+) -> Option<(Stretch, Part<'a>)> {
     let cursor = file.cursor;
     let mut stretch = Stretch::default();
+    let mut starts = starts.pen();
     let mut at = from;
+    walker.walk_out_of(from, to)?;
     while at < to {
         if cursor.be_u64(at)? == BLANK {
             at += ALIGN;
@@ -120,6 +121,10 @@ fn read(file: File<'_>, from: u64, to: u64, starts: &Bits) -> Option<Stretch> {
             Type::Record if head.key_len > 0 && head.padding_is_zero(cursor) => {
                 stretch.records += 1;
                 starts.insert(at);
+                if walker.next == at {
+                    walker.take(&head)?;
+                    walker.walk_out_of(head.end, to)?;
+                }
             }
             Type::Delete => {
                 stretch.deletes += 1;
@@ -138,7 +143,8 @@ fn read(file: File<'_>, from: u64, to: u64, starts: &Bits) -> Option<Stretch> {
         }
         at = head.end;
     }
-    (at == to).then_some(stretch)
+    walker.walk_out_of(0, 0)?;
+    (at == to).then_some((stretch, walker.part))
 }
 
 /// One part of the list in key order.
@@ -156,7 +162,7 @@ struct Part<'a> {
 
 /// Where the parts of the list meet: its first record, the splits, the end.
 fn list_edges(file: File<'_>, dummy: &Head, splits: &[u64], marks: &Marks) -> Option<Vec<u64>> {
-    let (first, _) = link(file, dummy, marks)?;
+    let first = link(file, dummy, &mut marks.named.pen())?;
     let inner = splits.iter().copied().filter(|&split| split != first);
     Some(std::iter::once(first).chain(inner).chain([0]).collect())
 }
@@ -198,9 +204,15 @@ fn join<'a>(all: &mut Part<'a>, part: Part<'a>) -> Option<()> {
     Some(())
 }
 
-/// Checks both level-0 pointers of a node; the record that follows, and whether a DELETE stands in between.
+fn take_pointers(file: File<'_>, head: &Head, last: &mut [u64; MAX_LEVEL as usize]) {
+    for (level, last) in (0..head.level).zip(last.iter_mut()).skip(1) {
+        *last = head.pointer(file.cursor, level + 1);
+    }
+}
+
+/// Checks both level-0 pointers of a node; the record that follows.
 #[inline]
-fn link(file: File<'_>, head: &Head, marks: &Marks) -> Option<(u64, bool)> {
+fn link(file: File<'_>, head: &Head, named: &mut Pen<'_>) -> Option<u64> {
     let (first, second) = (head.pointer(file.cursor, 0), head.pointer(file.cursor, 1));
     let next = choose(first, second, file.limit);
     let mut delete = false;
@@ -213,12 +225,10 @@ fn link(file: File<'_>, head: &Head, marks: &Marks) -> Option<(u64, bool)> {
         }
         match file.cursor.u8(pointer)? {
             b'+' if pointer == next => {}
-            b'+' => {
-                marks.named.insert(pointer);
-            }
+            b'+' => named.insert(pointer),
             b'-' => {
                 delete |= pointer == next;
-                marks.named.insert(pointer);
+                named.insert(pointer);
             }
             _ => return None,
         }
@@ -226,25 +236,43 @@ fn link(file: File<'_>, head: &Head, marks: &Marks) -> Option<(u64, bool)> {
     if first == second && first != 0 {
         return None;
     }
-    Some((if delete { Head::decode(file.cursor, next)?.word(file.cursor) } else { next }, delete))
+    if delete { Some(Head::decode(file.cursor, next)?.word(file.cursor)) } else { Some(next) }
 }
 
-fn take_pointers(file: File<'_>, head: &Head, last: &mut [u64; MAX_LEVEL as usize]) {
-    for (level, last) in (0..head.level).zip(last.iter_mut()).skip(1) {
-        *last = head.pointer(file.cursor, level + 1);
+/// Follows one part of the list.
+struct Walker<'a, 'm> {
+    file: File<'a>,
+    part: Part<'a>,
+    reached: Pen<'m>,
+    named: Pen<'m>,
+    /// The record that comes next.
+    next: u64,
+    /// The first record behind the part.
+    stop: u64,
+}
+
+impl<'a, 'm> Walker<'a, 'm> {
+    fn new(file: File<'a>, (start, stop): (u64, u64), marks: &'m Marks) -> Self {
+        let (reached, named) = (marks.reached.pen(), marks.named.pen());
+        Walker { file, part: empty_part(), reached, named, next: start, stop }
     }
-}
 
-/// Walks from the record at `start` to the one at `stop`.
-fn walk<'a>(file: File<'a>, start: u64, stop: u64, marks: &Marks) -> Option<Part<'a>> {
-    let mut part = empty_part();
-    let mut at = start;
-    let mut before: Option<(&[u8], u64)> = None;
-    while at != stop {
-        let head = file.record(at)?;
-        if !marks.reached.insert(at) {
-            return None;
+    /// Takes records until the next one stands from `from` to `to`, or until the part ends.
+    #[inline]
+    fn walk_out_of(&mut self, from: u64, to: u64) -> Option<()> {
+        while self.next != self.stop && !(from..to).contains(&self.next) {
+            let head = self.file.record(self.next)?;
+            self.take(&head)?;
         }
+        Some(())
+    }
+
+    /// Takes the next record, whose head is `head`.
+    #[inline]
+    fn take(&mut self, head: &Head) -> Option<()> {
+        let at = head.offset;
+        let part = &mut self.part;
+        self.reached.insert(at);
         let levels = part.first.iter_mut().zip(part.last.iter_mut()).take(head.level.into());
         for (level, (first, last)) in levels.enumerate().skip(1) {
             if *first == 0 {
@@ -252,25 +280,21 @@ fn walk<'a>(file: File<'a>, start: u64, stop: u64, marks: &Marks) -> Option<Part
             } else if *last != at {
                 return None;
             }
-            *last = head.pointer(file.cursor, level as u8 + 1);
+            *last = head.pointer(self.file.cursor, level as u8 + 1);
         }
-        let key = (head.key(file.cursor), at);
-        match before {
-            Some(before) => part.tally.push(before, key),
+        let key = (head.key(self.file.cursor), at);
+        match &mut part.ends {
+            Some([_, last]) => part.tally.push(std::mem::replace(last, key), key),
             None => part.ends = Some([key, key]),
         }
-        before = Some(key);
         part.nodes += 1;
-        part.bytes += head.end - head.offset;
-        if part.bytes > file.limit {
+        part.bytes += head.end - at;
+        if part.bytes > self.file.limit {
             return None;
         }
-        at = link(file, &head, marks)?.0;
+        self.next = link(self.file, head, &mut self.named)?;
+        Some(())
     }
-    if let (Some([_, last]), Some(before)) = (&mut part.ends, before) {
-        *last = before;
-    }
-    Some(part)
 }
 
 /// Whether replaying the file leaves live what pointers reach.

@@ -1,0 +1,328 @@
+//! Sorted records in, file out: batches of records, encoded side by side and written one behind the other.
+//!
+//! Record `number`, counted from 1, has one level more than its number has zero bits at the end: as even as levels drawn
+//! at random are on average, and the same records give the same bytes. The list's head counts as record 0. A batch holds
+//! the numbers that share all bits but the lowest [`BATCH_BITS`], so each pointer out of a batch leads to the first record
+//! of a later one: once it is known where batches begin, each can be encoded by itself. What leads beyond the next
+//! batch, from first records only, is patched when all is written.
+
+use std::io::{self, Seek, SeekFrom, Write};
+
+use rayon::prelude::*;
+
+/// A batch has two to this power of numbers: some 1 to 2 MiB of mailboxes.
+const BATCH_BITS: u8 = 13;
+/// Batches that are encoded side by side before they are written, and bytes of keys and values: fewer if they are long.
+const GROUP: usize = 12;
+const GROUP_LEN: usize = 32 << 20;
+/// More levels than any format has.
+const LEVELS: usize = 32;
+
+/// A format as a file of it is written.
+pub(super) trait Layout: Sync {
+    /// Why a file can't be written.
+    type Error: From<io::Error> + Send;
+
+    /// What stands in front of the records, as long as it will be; what is known only at the end is zero.
+    fn front(&self) -> Vec<u8>;
+    /// Finds the places of a batch's records, which follow those of the batch before, where the format needs to know them.
+    ///
+    /// # Errors
+    /// If a record can't be placed.
+    fn place<K: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, batch: &mut Batch<K, V>) -> Result<(), Self::Error>;
+    /// Puts the bytes of a placed batch into its buffer, and holds what it finds there against the records.
+    ///
+    /// # Errors
+    /// If the format can't hold a record there.
+    fn encode<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, batch: &mut Batch<K, V>) -> Result<(), Self::Error>;
+    /// What follows `count` records, and all that was zero until now, by offset.
+    fn back(&self, count: u64) -> (Vec<u8>, Vec<(u64, Vec<u8>)>);
+}
+
+/// Records that are encoded together.
+pub(super) struct Batch<K, V> {
+    /// Number of the first record.
+    pub number: u64,
+    /// The records.
+    pub records: Vec<(K, V)>,
+    /// The last key of the batch before.
+    pub before: Option<Vec<u8>>,
+    /// Offset of each record.
+    pub offsets: Vec<u64>,
+    /// Where the batch before ends: offset of its bytes.
+    pub start: u64,
+    /// Offset of the first record of the next batch.
+    pub next: Option<u64>,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl<K, V> Default for Batch<K, V> {
+    fn default() -> Self {
+        let (records, offsets, bytes) = (Vec::new(), Vec::new(), Vec::new());
+        Batch { number: 0, records, before: None, offsets, start: 0, next: None, bytes }
+    }
+}
+
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Batch<K, V> {
+    /// Bytes of keys and values.
+    fn len(&self) -> usize {
+        self.records.iter().map(|(key, value)| key.as_ref().len() + value.as_ref().len()).sum()
+    }
+
+    /// Takes as many records as belong in a batch; whether there was any.
+    fn fill(&mut self, number: u64, last: &Batch<K, V>, records: &mut impl Iterator<Item = (K, V)>) -> bool {
+        let room = (1 << BATCH_BITS) - number % (1 << BATCH_BITS);
+        self.number = number;
+        self.before = last.records.last().map(|(key, _)| key.as_ref().to_vec());
+        self.next = None;
+        self.records.clear();
+        self.records.extend(records.take(usize::try_from(room).unwrap_or_default()));
+        !self.records.is_empty()
+    }
+
+    /// Each record with its number and the key in front of it.
+    pub fn each(&self) -> impl Iterator<Item = (u64, Option<&[u8]>, &[u8], &[u8])> {
+        let keys = self.records.iter().map(|(key, _)| Some(key.as_ref()));
+        let before = std::iter::once(self.before.as_deref()).chain(keys);
+        (self.number..)
+            .zip(before)
+            .zip(&self.records)
+            .map(|((number, before), (key, value))| (number, before, key.as_ref(), value.as_ref()))
+    }
+}
+
+/// Writes a whole file from the current place of `out` on, which is taken as offset 0; answers the number of records and
+/// the length of the file.
+///
+/// # Errors
+/// What the layout says of the records, and the system of writing.
+pub(super) fn write<L, W, K, V>(
+    mut layout: L,
+    out: &mut W,
+    records: impl IntoIterator<Item = (K, V)>,
+) -> Result<(u64, u64), L::Error>
+where
+    L: Layout,
+    W: Write + Seek,
+    K: AsRef<[u8]> + Send,
+    V: AsRef<[u8]> + Send,
+{
+    let begin = out.stream_position()?;
+    out.write_all(&layout.front())?;
+    let mut records = records.into_iter();
+    let (mut group, mut spare) = (Vec::new(), Vec::<Batch<K, V>>::new());
+    // Stands for the batch in front of the first.
+    let mut last = Batch::default();
+    let mut number = 1;
+    loop {
+        let mut batch = spare.pop().unwrap_or_default();
+        let more = batch.fill(number, &last, &mut records);
+        if more {
+            number += batch.records.len() as u64;
+            layout.place(&mut batch)?;
+            last.next = batch.offsets.first().copied();
+        }
+        if !last.records.is_empty() {
+            group.push(std::mem::take(&mut last));
+        }
+        if group.len() == GROUP || !more || group.iter().map(Batch::len).sum::<usize>() >= GROUP_LEN {
+            let encoded: Vec<_> = group.par_iter_mut().map(|batch| layout.encode(batch)).collect();
+            for (batch, done) in group.iter().zip(encoded) {
+                done?;
+                out.write_all(&batch.bytes)?;
+            }
+            spare.append(&mut group);
+        }
+        if !more {
+            break;
+        }
+        last = batch;
+    }
+    let (back, patches) = layout.back(number - 1);
+    out.write_all(&back)?;
+    let end = out.stream_position()?;
+    for (offset, bytes) in &patches {
+        out.seek(SeekFrom::Start(begin + offset))?;
+        out.write_all(bytes)?;
+    }
+    out.seek(SeekFrom::Start(end))?;
+    out.flush()?;
+    Ok((number - 1, end - begin))
+}
+
+/// A record and where it leads.
+pub(super) struct Placed<'r> {
+    /// Its offset.
+    pub offset: u64,
+    /// Its key.
+    pub key: &'r [u8],
+    /// Its value.
+    pub value: &'r [u8],
+    /// For each of its levels, the offset of the next record of that level; 0 at the end.
+    pub pointers: &'r [u64],
+}
+
+/// A format whose records are the nodes of a skip list.
+pub(super) trait Node: Sync {
+    /// Why a file can't be written.
+    type Error: From<io::Error> + Send;
+    /// The level of the list's head, and the highest a record can have.
+    const MAX_LEVEL: u8;
+    /// Length in bytes of what stands in front of the first record.
+    const FRONT_LEN: u64;
+
+    /// Whether a record may come behind the key `before`.
+    ///
+    /// # Errors
+    /// If it may not.
+    fn admit(&self, number: u64, before: Option<&[u8]>, key: &[u8]) -> Result<(), Self::Error>;
+    /// Where the record of that number starts and ends if `end` is where the one before ends.
+    ///
+    /// # Errors
+    /// If it would not fit the file.
+    fn place(&self, number: u64, end: u64, level: u8, key: &[u8], value: &[u8]) -> Result<(u64, u64), Self::Error>;
+    /// Puts a record behind what is in `bytes`, which start at offset `start` of the file.
+    fn put(&self, bytes: &mut Vec<u8>, start: u64, record: &Placed<'_>);
+    /// Whether exactly this record stands in `bytes` at `from`; answers where it ends.
+    fn reads(&self, bytes: &[u8], start: u64, from: usize, record: &Placed<'_>) -> Option<usize>;
+    /// The bytes of a record that hold pointers or depend on them, and where they start in it.
+    fn head(&self, key_len: u64, value_len: u64, pointers: &[u64]) -> (u64, Vec<u8>);
+    /// What stands behind `count` records that end at `end`, and what in front of them, with the pointers of the head.
+    fn frame(&self, count: u64, end: u64, pointers: &[u64]) -> (Vec<u8>, Vec<u8>);
+}
+
+/// The first record of a batch.
+struct First {
+    offset: u64,
+    key_len: u64,
+    value_len: u64,
+    /// All pointers of the list's head or of a record with pointers beyond the next batch, as far as they are known.
+    pointers: Vec<u64>,
+}
+
+/// Lays out the nodes of a list.
+pub(super) struct List<N> {
+    node: N,
+    end: u64,
+    firsts: Vec<First>,
+}
+
+/// The level of a record.
+fn level(number: u64, most: u8) -> u8 {
+    (number.trailing_zeros() as u8).saturating_add(1).min(most)
+}
+
+/// The number of the next record of the level above `below` others.
+fn next_number(number: u64, below: u8) -> u64 {
+    ((number >> below) + 1) << below
+}
+
+impl<K, V> Batch<K, V> {
+    /// Where the record of that number leads on a level, as far as this batch and the next tell; else 0.
+    fn pointer(&self, number: u64, below: u8) -> u64 {
+        let next = next_number(number, below);
+        let index = usize::try_from(next - self.number).unwrap_or(usize::MAX);
+        let leaves = next.is_multiple_of(1 << BATCH_BITS) && below <= BATCH_BITS;
+        self.offsets.get(index).copied().or(self.next.filter(|_| leaves)).unwrap_or_default()
+    }
+}
+
+impl<N: Node> List<N> {
+    pub fn new(node: N) -> Self {
+        List { node, end: N::FRONT_LEN, firsts: Vec::new() }
+    }
+
+    /// Whether a record has pointers beyond the next batch.
+    fn is_late(number: u64) -> bool {
+        level(number, N::MAX_LEVEL) > BATCH_BITS + 1
+    }
+
+    /// All pointers of a first record, now that all is placed.
+    fn pointers(&self, index: usize) -> Vec<u64> {
+        let mut pointers = self.firsts.get(index).map(|first| first.pointers.clone()).unwrap_or_default();
+        for (below, pointer) in (0..).zip(&mut pointers).skip(BATCH_BITS.into()) {
+            let next = self.firsts.get(index + (1 << (below - BATCH_BITS)));
+            *pointer = next.map_or(0, |next| next.offset);
+        }
+        pointers
+    }
+
+    fn first<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, number: u64, batch: &Batch<K, V>) -> First {
+        let lens = batch.records.first().filter(|_| number > 0);
+        let (key, value) = lens.map_or((0, 0), |(key, value)| (key.as_ref().len(), value.as_ref().len()));
+        let levels = if List::<N>::is_late(number) || number == 0 { level(number, N::MAX_LEVEL) } else { 0 };
+        First {
+            offset: batch.offsets.first().copied().filter(|_| number > 0).unwrap_or_default(),
+            key_len: key as u64,
+            value_len: value as u64,
+            pointers: (0..levels).map(|below| batch.pointer(number, below)).collect(),
+        }
+    }
+}
+
+impl<N: Node> Layout for List<N> {
+    type Error = N::Error;
+
+    fn front(&self) -> Vec<u8> {
+        vec![0; usize::try_from(N::FRONT_LEN).unwrap_or_default()]
+    }
+
+    fn place<K: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, batch: &mut Batch<K, V>) -> Result<(), N::Error> {
+        batch.start = self.end;
+        batch.offsets.clear();
+        for (number, (key, value)) in (batch.number..).zip(&batch.records) {
+            let level = level(number, N::MAX_LEVEL);
+            let (offset, end) = self.node.place(number, self.end, level, key.as_ref(), value.as_ref())?;
+            batch.offsets.push(offset);
+            self.end = end;
+        }
+        // The head of the list is the first of the first batch.
+        let number = batch.number >> BATCH_BITS << BATCH_BITS;
+        self.firsts.push(self.first(number, batch));
+        Ok(())
+    }
+
+    fn encode<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, batch: &mut Batch<K, V>) -> Result<(), N::Error> {
+        let mut bytes = std::mem::take(&mut batch.bytes);
+        bytes.clear();
+        let mut read = 0;
+        for ((number, before, key, value), &offset) in batch.each().zip(&batch.offsets) {
+            self.node.admit(number, before, key)?;
+            let mut pointers = [0; LEVELS];
+            let pointers = pointers.get_mut(..level(number, N::MAX_LEVEL).into()).unwrap_or_default();
+            for (below, pointer) in (0..).zip(&mut *pointers) {
+                *pointer = batch.pointer(number, below);
+            }
+            let record = Placed { offset, key, value, pointers };
+            self.node.put(&mut bytes, batch.start, &record);
+            let end = self.node.reads(&bytes, batch.start, read, &record).filter(|&end| end == bytes.len());
+            read = end.ok_or_else(|| io::Error::other(format!("record {number} does not read back")))?;
+        }
+        if let (true, Some((key, value)), Some(offset)) =
+            (List::<N>::is_late(batch.number), batch.records.first(), batch.offsets.first())
+        {
+            let levels = level(batch.number, N::MAX_LEVEL).into();
+            let (key_len, value_len) = (key.as_ref().len() as u64, value.as_ref().len() as u64);
+            let (from, head) = self.node.head(key_len, value_len, &vec![0; levels]);
+            let from = usize::try_from(offset - batch.start + from).unwrap_or(usize::MAX);
+            let late = bytes.get_mut(from..).and_then(|rest| rest.get_mut(..head.len()));
+            late.unwrap_or_default().fill(0);
+        }
+        batch.bytes = bytes;
+        Ok(())
+    }
+
+    fn back(&self, count: u64) -> (Vec<u8>, Vec<(u64, Vec<u8>)>) {
+        let none = vec![0; N::MAX_LEVEL.into()];
+        let head = if self.firsts.is_empty() { none } else { self.pointers(0) };
+        let (back, front) = self.node.frame(count, self.end, &head);
+        let late = self.firsts.iter().enumerate().skip(1).filter(|(_, first)| !first.pointers.is_empty());
+        let late = late.map(|(index, first)| {
+            let (from, head) = self.node.head(first.key_len, first.value_len, &self.pointers(index));
+            (first.offset + from, head)
+        });
+        // The header comes last: a file that is not finished has none.
+        (back, late.chain([(0, front)]).collect())
+    }
+}

@@ -1,0 +1,4 @@
+//! One connection as a state machine: bytes in, steps out.
+
+pub mod client;
+pub mod server;

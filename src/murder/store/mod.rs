@@ -1,0 +1,45 @@
+//! Where a list is kept.
+
+use crate::failure::Failure;
+use crate::formats::record::Form;
+use crate::murder::node::List;
+use crate::murder::node::node::Stored;
+
+/// Keeps a list.
+pub trait Store: Send {
+    /// The list, from where it is kept.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    fn load(&mut self) -> Result<List, Failure>;
+
+    /// Makes changes durable, all or none.
+    ///
+    /// # Errors
+    /// When they are not.
+    fn commit(&mut self, changes: &[Stored<'_>]) -> Result<(), Failure>;
+
+    /// Whether somebody else changed what is kept since the last load or commit.
+    ///
+    /// # Errors
+    /// When it can't be told.
+    fn is_stale(&mut self) -> Result<bool, Failure>;
+}
+
+/// Keeps a list nowhere but in the node's memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory;
+
+impl Store for Memory {
+    fn load(&mut self) -> Result<List, Failure> {
+        Ok(List::new(Form::Db))
+    }
+
+    fn commit(&mut self, _: &[Stored<'_>]) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn is_stale(&mut self) -> Result<bool, Failure> {
+        Ok(false)
+    }
+}
