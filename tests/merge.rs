@@ -3,70 +3,14 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bstr::ByteSlice;
-use common::{coroner, corpus, files, records};
+use common::murders::{Murder, SERVERS, conflicts, lines, murders};
+use common::{coroner, corpus, records};
 use coroner::formats::record::{Decoded, Entry, Key, KeyStyle, Style, decode};
 use coroner::ops::push::{Decision, Listed, Local, Manner, decide};
 use serde_json::Value as Json;
-
-/// The files of a real murder.
-struct Murder {
-    folder: PathBuf,
-    /// `skiplist`, `twoskip`, `flat` or `twom`.
-    engine: String,
-    master: PathBuf,
-    /// Which lists of `ctl_mboxlist -m -w` go with that master.
-    lists: &'static str,
-}
-
-const SERVERS: [&str; 2] = ["be1.murder.test", "be2.murder.test"];
-
-impl Murder {
-    fn backend(&self, number: usize) -> PathBuf {
-        self.folder.join(format!("be{}.{}.db", number + 1, self.engine))
-    }
-
-    fn named_backends(&self) -> [String; 2] {
-        [0, 1].map(|number| format!("{}={}", SERVERS[number], self.backend(number).display()))
-    }
-
-    /// What `ctl_mboxlist -m -w` printed on a backend, without the status behind it.
-    fn planned(&self, number: usize) -> Vec<Vec<u8>> {
-        lines(&self.folder.join(format!("be{}.{}.txt", number + 1, self.lists)))
-    }
-}
-
-fn lines(path: &Path) -> Vec<Vec<u8>> {
-    let text = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    text.lines().map(<[u8]>::to_vec).filter(|line| !line.starts_with(b"rc ") && !line.is_empty()).collect()
-}
-
-/// The murders of all releases, and those with conflicts.
-fn murders() -> Vec<Murder> {
-    let wanted = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let folder = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-        folder.starts_with("murder-") && name.starts_with("mup.") && name.ends_with(".db") && !name.contains("restart")
-    };
-    let murder = |path: PathBuf| {
-        let folder = path.parent().expect("a folder").to_owned();
-        let engine = path.file_name()?.to_str()?.split('.').nth(1)?.to_owned();
-        let restarted = folder.join(format!("mup.after-restart.{engine}.db"));
-        Some(match restarted.exists() {
-            true => Murder { folder, engine, master: restarted, lists: "after-master-restart.mw" },
-            false => Murder { folder, engine, master: path, lists: "mw" },
-        })
-    };
-    files(&corpus(), &wanted).into_iter().filter_map(murder).collect()
-}
-
-fn conflicts() -> Murder {
-    let folder = corpus().join("cyrus-3.6.1/conflicts");
-    Murder { engine: "twoskip".into(), master: folder.join("mup.twoskip.db"), lists: "mw", folder }
-}
 
 type Entries = BTreeMap<Vec<u8>, Entry<'static>>;
 

@@ -12,7 +12,8 @@ use coroner::input::{Locking, Options};
 use coroner::render::text::unprintable;
 
 use super::{
-    apply, convert, diff, digest, hexdump, inspect, list, log, merge, murder, recover, repair, show, synth, verify,
+    apply, convert, diff, digest, drift, hexdump, inspect, list, log, merge, murder, recover, repair, show, synth,
+    verify,
 };
 
 /// Examines, recovers, repairs and converts the mailbox lists (mailboxes.db) of Cyrus IMAP servers.
@@ -47,6 +48,7 @@ pub enum Command {
     Apply(apply::Args),
     Undo(apply::UndoArgs),
     Merge(merge::Args),
+    Drift(drift::Args),
     Synth(synth::Args),
     Diff(diff::Args),
     Digest(digest::Args),

@@ -6,9 +6,11 @@ mod bar;
 mod convert;
 mod diff;
 mod digest;
+mod drift;
 mod hexdump;
 mod inspect;
 mod list;
+mod lists;
 mod log;
 mod merge;
 mod murder;
@@ -93,6 +95,7 @@ fn run(cli: &Cli) -> Done {
         Command::Apply(args) => apply::run(args, common, &mut out),
         Command::Undo(args) => apply::undo(args, common, &mut out),
         Command::Merge(args) => merge::run(args, common, &mut out),
+        Command::Drift(args) => drift::run(args, common, &mut out),
         Command::Synth(args) => synth::run(args, common, &mut out),
         Command::Inspect(args) => inspect::run(args, common, &mut out),
         Command::Show(args) => show::run(args, common, &mut out),

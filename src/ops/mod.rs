@@ -5,6 +5,7 @@ pub mod canon;
 pub mod convert;
 pub mod diff;
 pub mod digest;
+pub mod drift;
 pub mod entries;
 pub mod findings;
 pub mod hexdump;

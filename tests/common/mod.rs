@@ -4,6 +4,7 @@
 pub mod cyrus;
 pub mod mupdate;
 pub mod murder;
+pub mod murders;
 pub mod random;
 pub mod talk;
 

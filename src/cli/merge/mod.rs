@@ -9,26 +9,23 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use coroner::failure::Failure;
-use coroner::formats::container::{Database, WriteOptions, flat};
-use coroner::formats::record::{Era, KeyStyle, Role};
-use coroner::input::Source;
-use coroner::ops::convert::Origin;
+use coroner::formats::container::{WriteOptions, flat};
+use coroner::formats::record::{Era, Role};
 use coroner::ops::merge::ledger::{BASE, Decisions, Dispute, NOBODY};
 use coroner::ops::merge::settle::Policy;
 use coroner::ops::merge::{self, Merge};
-use coroner::ops::reading::Reading;
 use coroner::plan::database::{self, Prepared, Target, target_order};
 use coroner::plan::safe_file::SafeFile;
 use coroner::render::json;
 use coroner::render::text::printable;
-use rayon::prelude::*;
 
 use super::args::{Common, WritableName, named_file};
 use super::bar::watched;
 use super::convert::{self, target};
+use super::lists::{self, Opened};
 use super::out::Out;
-use super::show::say_findings;
-use super::{Done, Outcome, open};
+use super::{Done, Outcome};
+pub use report::claim_line;
 use report::{Seen, Told};
 
 /// Write the list of a murder's master, or of a frontend, from those of its backends
@@ -107,29 +104,16 @@ fn how(text: &str) -> Result<How, String> {
     }
 }
 
-/// A list that was opened.
-struct Opened {
-    /// `None` for the base.
-    name: Option<Vec<u8>>,
-    source: Source,
-}
-
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     let opened = open_all(args, common)?;
-    let databases: Vec<Box<dyn Database<'_> + '_>> = opened
-        .iter()
-        .map(|list| list.source.database().ok_or_else(|| empty(&list.source)))
-        .collect::<Result<_, _>>()?;
-    let readings: Vec<Reading<'_, '_>> = watched("verifying", |_| {
-        let pairs = opened.par_iter().zip(&databases);
-        pairs.map(|(list, database)| Reading::new(&list.source, &**database)).collect::<Result<_, _>>()
-    })?;
-    let mut damaged = false;
-    for (list, reading) in opened.iter().zip(&readings) {
-        say_findings(&list.source.name(), &reading.findings);
-        damaged |= !reading.findings.is_clean();
-    }
-    let sources: Vec<merge::Source<'_, '_, '_>> = opened.iter().zip(&readings).map(source).collect();
+    let databases = lists::databases(&opened)?;
+    let (readings, damaged) = lists::readings(&opened, &databases)?;
+    let origins = lists::origins(&readings);
+    let sources = opened.iter().zip(readings.iter().zip(origins)).map(|(list, (reading, origin))| {
+        let len = list.source.bytes().len() as u64;
+        merge::Source { name: list.name.clone(), reading, origin, len }
+    });
+    let sources: Vec<merge::Source<'_, '_, '_>> = sources.collect();
     let format = args.to.format();
     let goal = merge::Target {
         role: if args.role == RoleName::Master { Role::Master } else { Role::Frontend },
@@ -177,25 +161,12 @@ fn open_all(args: &Args, common: &Common) -> Result<Vec<Opened>, Failure> {
             let what = format!("{:?} can't be the name of this backend", printable(&name));
             return Err(Failure::usage(what, "name each backend once, by its servername"));
         }
-        opened.push(Opened { name: Some(name), source: open(&path, common)? });
+        opened.push(Opened::new(Some(name), &path, common)?);
     }
     if let Some(path) = &args.base {
-        opened.push(Opened { name: None, source: open(path, common)? });
+        opened.push(Opened::new(None, path, common)?);
     }
     Ok(opened)
-}
-
-fn empty(source: &Source) -> Failure {
-    Failure::file(source.path(), super::EMPTY, "leave it out only if that backend has no mailboxes")
-}
-
-fn source<'s, 'r, 'a>((list, reading): (&Opened, &'r Reading<'a, 's>)) -> merge::Source<'s, 'r, 'a> {
-    let mut origin = Origin::of(reading, None);
-    if origin.era.is_none() && origin.style.dump.is_none() && origin.style.keys == KeyStyle::Plain {
-        origin.era = target::guess(reading, origin.style).map(|guess| guess.newest);
-    }
-    let len = list.source.bytes().len() as u64;
-    merge::Source { name: list.name.clone(), reading, origin, len }
 }
 
 /// The release series to write for: what the user says, the base's, or the newest of the backends'.

@@ -15,8 +15,8 @@ use coroner::render::text::{count, printable};
 use serde_json::Value as Json;
 
 use super::super::convert::report::{remark_lines, remark_objects};
+use super::super::lists::Opened;
 use super::super::out::Out;
-use super::Opened;
 
 /// How many mailboxes of a class the report on the screen names.
 const NAMED: usize = 5;
@@ -165,7 +165,7 @@ impl Told<'_> {
 }
 
 /// A claim in one line.
-fn claim_line(claim: &Json) -> String {
+pub fn claim_line(claim: &Json) -> String {
     let word = |name: &str| claim.get(name).and_then(Json::as_str).map(|text| printable(text.as_bytes()));
     let mut line = format!("{} says {}", word("from").unwrap_or_default(), word("says").unwrap_or_default());
     for name in ["server", "partition", "acl", "uniqueid"] {

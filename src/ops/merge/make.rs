@@ -4,11 +4,15 @@ use super::claim::{Claim, Standing};
 use super::ledger::{self, BASE, Decisions, Dispute, NOBODY};
 use super::settle::{By, Class, Keep, Policy, Settled, settle};
 use crate::formats::record::name::DELETED_PREFIX;
-use crate::formats::record::{Entry, Flag, Key, encode};
+use crate::formats::record::{Entry, Era, Flag, Form, Key, KeyStyle, encode};
 use crate::ops::convert::Converter;
 use crate::ops::convert::remarks::Remarks;
 use crate::ops::convert::role::complete;
+use crate::ops::together::ordinary::{Ordinary, is_word};
 use crate::ops::together::{Item, Misordered, Together};
+
+/// Longer names, in bytes of their keys, don't fit every release.
+const NAME_LEN_MAX: usize = 490;
 
 /// What a range of names gives.
 pub struct Chunk {
@@ -72,12 +76,48 @@ impl Maker<'_, '_, '_, '_> {
                 chunk.push(own, value);
                 marker = None;
             }
-            self.group(group, &mut chunk);
+            if !self.ordinary(group, &mut chunk) {
+                self.group(group, &mut chunk);
+            }
         }
         if let Some((own, value)) = marker {
             chunk.push(own, value);
         }
         Ok(chunk)
+    }
+
+    /// Makes the record of a mailbox that one backend has and that the base, if any, knows to be there, with nothing to be said
+    /// about it; `false` if it is not such a one, and then nothing is done.
+    fn ordinary(&self, group: &[Item<'_>], chunk: &mut Chunk) -> bool {
+        let (item, base) = match group {
+            [item] if !self.has_base() => (item, None),
+            [item, base] if self.has_base() => (item, Some(base)),
+            _ => return false,
+        };
+        let list = item.list as usize;
+        let (Some(server), Some(converter)) = (self.names.get(list), self.converters.get(list)) else { return false };
+        let fits = converter.era >= Era::V3_6
+            && converter.origin.style.dump.is_none()
+            && self.together.keys() == KeyStyle::Prefixed
+            && self.decisions.is_empty()
+            && is_word(server)
+            && item.key.len() <= NAME_LEN_MAX
+            && !item.key.get(1..).unwrap_or_default().starts_with(DELETED_PREFIX)
+            && !item.key.contains(&Form::Db.domain_end());
+        let Some(said) = Ordinary::of(&item.value).filter(|said| fits && said.server.is_none()) else { return false };
+        if let Some(base) = base {
+            let listed = base.list as usize >= self.names.len();
+            if !listed || !Ordinary::of(&base.value).is_some_and(|known| said.agrees(server, &known)) {
+                return false;
+            }
+            chunk.count(base.list as usize, Standing::Mailbox);
+        }
+        chunk.count(list, Standing::Mailbox);
+        chunk.bytes.extend_from_slice(&item.key);
+        let key_end = chunk.bytes.len();
+        said.write_remote(server, converter.era >= Era::V3_13, &mut chunk.bytes);
+        chunk.ends.push([key_end, chunk.bytes.len()]);
+        true
     }
 
     /// What all lists say of one mailbox.
@@ -86,9 +126,7 @@ impl Maker<'_, '_, '_, '_> {
         let mut base = None;
         for item in group {
             let claim = self.claim(item);
-            if let Some(count) = chunk.standings.get_mut(claim.list).and_then(|c| c.get_mut(claim.standing as usize)) {
-                *count += 1;
-            }
+            chunk.count(claim.list, claim.standing);
             match claim.list < self.names.len() {
                 true => claims.push(claim),
                 false => base = Some(claim),
@@ -193,6 +231,12 @@ fn take_home(entry: &mut Entry<'_>) {
 }
 
 impl Chunk {
+    fn count(&mut self, list: usize, standing: Standing) {
+        if let Some(count) = self.standings.get_mut(list).and_then(|counts| counts.get_mut(standing as usize)) {
+            *count += 1;
+        }
+    }
+
     fn push(&mut self, key: &[u8], value: &[u8]) {
         self.bytes.extend_from_slice(key);
         let key_end = self.bytes.len();

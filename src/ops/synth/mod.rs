@@ -1,8 +1,12 @@
 //! A realistic database from a seed, for rehearsals and benchmarks.
 
+mod planted;
 mod population;
 mod records;
 
+use std::num::NonZeroU32;
+
+pub use planted::Planted;
 pub use records::{Pair, Records, Release, Role};
 
 /// What to invent.
@@ -18,6 +22,10 @@ pub struct Options {
     pub release: Release,
     /// Number of backends that a remote host's entries name.
     pub servers: u32,
+    /// The one of these backends whose mailboxes these are, from 1; `None` if all mailboxes are a backend's own.
+    pub server: Option<u32>,
+    /// One mailbox in so many is not the same on the hosts that should agree about it.
+    pub conflicts: Option<NonZeroU32>,
 }
 
 #[cfg(test)]
@@ -31,7 +39,15 @@ mod tests {
         use Release::*;
         for release in [V2_2, V2_4, V2_5, V3_0, V3_4, V3_6, V3_12] {
             for role in [Role::Backend, Role::Remote] {
-                let records = Records::new(Options { mailboxes: 700, seed: 3, role, release, servers: 4 });
+                let records = Records::new(Options {
+                    mailboxes: 700,
+                    seed: 3,
+                    role,
+                    release,
+                    servers: 4,
+                    server: None,
+                    conflicts: None,
+                });
                 let pairs: Vec<Pair> = records.pairs().collect();
                 let style = Style::of(KeyStyle::guess(pairs.iter().map(|(key, value)| (&key[..], &value[..]))));
                 assert_eq!(style == Style::NEW, release >= V3_6, "{release:?}");
@@ -48,5 +64,26 @@ mod tests {
                 assert_eq!(named.count(), 700, "{release:?} {role:?}");
             }
         }
+    }
+
+    #[test]
+    fn backends_share_the_mailboxes_of_a_site() {
+        let site = |role, server| Options {
+            mailboxes: 3000,
+            seed: 5,
+            role,
+            release: Release::V3_6,
+            servers: 3,
+            server,
+            conflicts: None,
+        };
+        let names = |options| {
+            let records = Records::new(options);
+            let keys = records.pairs().map(|(key, _)| key).filter(|key| key.first() == Some(&b'N'));
+            keys.collect::<Vec<_>>()
+        };
+        let mut all: Vec<_> = (1..=3).flat_map(|server| names(site(Role::Backend, Some(server)))).collect();
+        all.sort();
+        assert_eq!(all, names(site(Role::Remote, None)));
     }
 }

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::Options;
 use super::population::{Population, Spot};
+use super::{Options, Planted};
 use crate::formats::record::{Acl, Entry, Family, Flag, MbType, Name, Numbering, Under, encode};
 
 /// What role the host plays.
@@ -60,16 +60,64 @@ impl Records {
     pub fn new(options: Options) -> Self {
         let site = Population { mailboxes: options.mailboxes, seed: options.seed };
         let indexed = options.role == Role::Backend && options.release >= Release::V3_4;
-        let mut by_id: Vec<_> = site.spots().filter(|_| indexed).map(|spot| (uniqueid(site, spot), spot)).collect();
+        let mut records = Records { site, options, by_id: Vec::new() };
+        let spots = site.spots().filter(|spot| indexed && records.is_here(*spot));
+        let mut by_id: Vec<_> = spots.map(|spot| (records.uniqueid(spot), spot)).collect();
         by_id.sort_unstable();
-        Records { site, options, by_id }
+        records.by_id = by_id;
+        records
+    }
+
+    /// The backend that a mailbox is on, from 0.
+    fn home(&self, spot: Spot) -> u64 {
+        self.site.dice(spot, 13) % self.servers()
+    }
+
+    fn servers(&self) -> u64 {
+        u64::from(self.options.servers.max(1))
+    }
+
+    /// What is planted about a mailbox.
+    fn planted(&self, spot: Spot) -> Option<Planted> {
+        let one_in = u64::from(self.options.conflicts?.get());
+        let hit = self.site.dice(spot, 30) % one_in == 0;
+        let kind = (self.site.dice(spot, 31) % Planted::ALL.len() as u64) as usize;
+        Planted::ALL.get(kind).copied().filter(|_| hit)
+    }
+
+    /// Whether this host has a record of a mailbox.
+    fn is_here(&self, spot: Spot) -> bool {
+        let Some(server) = self.options.server else { return true };
+        let (home, own) = (self.home(spot), u64::from(server.saturating_sub(1)));
+        match self.planted(spot) {
+            Some(planted) if planted.is_on_next() && (home + 1) % self.servers() == own => true,
+            Some(Planted::Gone) => false,
+            _ => home == own,
+        }
+    }
+
+    /// Whether this host is the one that a mailbox is on.
+    fn is_home(&self, spot: Spot) -> bool {
+        self.options.server.is_none_or(|server| self.home(spot) == u64::from(server.saturating_sub(1)))
+    }
+
+    /// All that is planted: internal name and kind, in key order.
+    pub fn all_planted(&self) -> impl Iterator<Item = (String, Planted)> + '_ {
+        let planted = self.site.spots().filter_map(|spot| Some((spot, self.planted(spot)?)));
+        planted.map(|(spot, planted)| (self.site.mailbox(spot).elements.join("."), planted))
+    }
+
+    fn uniqueid(&self, spot: Spot) -> u128 {
+        let own = !self.is_home(spot) && self.planted(spot) == Some(Planted::TwoOwners);
+        uniqueid(self.site, spot) ^ u128::from(own) << 64
     }
 
     /// All records in key order.
     pub fn pairs(&self) -> impl Iterator<Item = Pair> + Clone + '_ {
         let marker = (self.options.release == Release::V3_4).then(|| (b"$RUNQ".to_vec(), b"1".to_vec()));
         let by_id = self.by_id.iter().map(|&(_, spot)| self.under_uniqueid(spot));
-        marker.into_iter().chain(by_id).chain(self.site.spots().map(|spot| self.under_name(spot)))
+        let spots = self.site.spots().filter(|spot| self.is_here(*spot));
+        marker.into_iter().chain(by_id).chain(spots.map(|spot| self.under_name(spot)))
     }
 
     fn under_uniqueid(&self, spot: Spot) -> Pair {
@@ -105,12 +153,12 @@ impl Records {
         entry.mtime = (release >= Release::V2_5).then_some(created + site.dice(spot, 12) % 1_000_000);
         if self.options.role == Role::Remote {
             entry.mbtype = entry.mbtype.with(Flag::Remote);
-            let server = format!("be{}.example.com", site.dice(spot, 13) % u64::from(self.options.servers.max(1)) + 1);
-            entry.server = Some(Cow::Owned(server.into_bytes()));
+            entry.server = Some(Cow::Owned(server_name(self.home(spot))));
+            self.contradict_master(spot, &mut entry);
             return entry;
         }
         if release >= Release::V2_5 {
-            entry.uniqueid = Some(Cow::Owned(spelt(release, uniqueid(site, spot)).into_bytes()));
+            entry.uniqueid = Some(Cow::Owned(spelt(release, self.uniqueid(spot)).into_bytes()));
             entry.uidvalidity = Some(created);
         }
         let modseq = site.dice(spot, 14) % 4_000 + 1;
@@ -119,7 +167,40 @@ impl Records {
         if under == Under::Uniqueid {
             entry.history_raw = Some(Cow::Borrowed(b""));
         }
+        self.contradict_backend(spot, &mut entry);
         entry
+    }
+
+    /// What is planted in a master's entry.
+    fn contradict_master(&self, spot: Spot, entry: &mut Entry<'_>) {
+        match self.planted(spot) {
+            Some(Planted::Location) => {
+                entry.server = Some(Cow::Owned(server_name((self.home(spot) + 1) % self.servers())));
+            }
+            Some(Planted::Reserved) => {
+                entry.mbtype = entry.mbtype.with(Flag::Reserved);
+                entry.acl = Acl::default();
+            }
+            Some(Planted::Acl) => entry.acl = Acl::from_pairs([("anyone", "l")]),
+            Some(Planted::Partition) => entry.partition = Some(Cow::Borrowed(b"former")),
+            _ => {}
+        }
+    }
+
+    /// What is planted in a backend's entry.
+    fn contradict_backend(&self, spot: Spot, entry: &mut Entry<'_>) {
+        match self.planted(spot) {
+            _ if self.options.server.is_none() || !self.is_home(spot) => return,
+            Some(Planted::Moving) => {
+                entry.mbtype = entry.mbtype.with(Flag::Moving).with(Flag::Remote);
+                entry.server = Some(Cow::Owned(server_name((self.home(spot) + 1) % self.servers())));
+                return;
+            }
+            Some(Planted::Tombstone) => entry.mbtype = entry.mbtype.with(Flag::Deleted),
+            Some(Planted::Intermediate) => entry.mbtype = entry.mbtype.with(Flag::Intermediate),
+            _ => return,
+        }
+        (entry.partition, entry.acl) = (None, Acl::default());
     }
 
     fn acl(&self, spot: Spot, owner: &str) -> Acl<'static> {
@@ -138,6 +219,11 @@ impl Records {
         pairs.dedup_by(|a, b| a.0 == b.0);
         Acl::from_pairs(pairs)
     }
+}
+
+/// The name of a backend, counted from 0.
+fn server_name(number: u64) -> Vec<u8> {
+    format!("be{}.example.com", number + 1).into_bytes()
 }
 
 fn uniqueid(site: Population, spot: Spot) -> u128 {

@@ -6,6 +6,7 @@
 
 mod flow;
 mod list;
+pub mod ordinary;
 
 use std::borrow::Cow;
 
