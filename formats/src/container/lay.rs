@@ -8,12 +8,10 @@
 
 use std::io::{self, Seek, SeekFrom, Write};
 
-use rayon::prelude::*;
-
 /// A batch has two to this power of numbers: some 1 to 2 MiB of mailboxes.
 const BATCH_BITS: u8 = 13;
 /// Batches that are encoded side by side before they are written, and bytes of keys and values: fewer if they are long.
-const GROUP: usize = 12;
+const GROUP: usize = 8;
 const GROUP_LEN: usize = 32 << 20;
 /// More levels than any format has.
 const LEVELS: usize = 32;
@@ -22,6 +20,8 @@ const LEVELS: usize = 32;
 pub(super) trait Layout: Sync {
     /// Why a file can't be written.
     type Error: From<io::Error> + Send;
+    /// What is known of the batches that were placed.
+    type Places: Default;
 
     /// What stands in front of the records, as long as it will be; what is known only at the end is zero.
     fn front(&self) -> Vec<u8>;
@@ -29,14 +29,17 @@ pub(super) trait Layout: Sync {
     ///
     /// # Errors
     /// If a record can't be placed.
-    fn place<K: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, batch: &mut Batch<K, V>) -> Result<(), Self::Error>;
+    fn place<K, V>(&self, places: &mut Self::Places, batch: &mut Batch<K, V>) -> Result<(), Self::Error>
+    where
+        K: AsRef<[u8]>,
+        V: AsRef<[u8]>;
     /// Puts the bytes of a placed batch into its buffer, and holds what it finds there against the records.
     ///
     /// # Errors
     /// If the format can't hold a record there.
     fn encode<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, batch: &mut Batch<K, V>) -> Result<(), Self::Error>;
     /// What follows `count` records, and all that was zero until now, by offset.
-    fn back(&self, count: u64) -> (Vec<u8>, Vec<(u64, Vec<u8>)>);
+    fn back(&self, places: &Self::Places, count: u64) -> (Vec<u8>, Vec<(u64, Vec<u8>)>);
 }
 
 /// Records that are encoded together.
@@ -71,10 +74,10 @@ impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Batch<K, V> {
     }
 
     /// Takes as many records as belong in a batch; whether there was any.
-    fn fill(&mut self, number: u64, last: &Batch<K, V>, records: &mut impl Iterator<Item = (K, V)>) -> bool {
+    fn fill(&mut self, number: u64, last: Option<&Batch<K, V>>, records: &mut impl Iterator<Item = (K, V)>) -> bool {
         let room = (1 << BATCH_BITS) - number % (1 << BATCH_BITS);
         self.number = number;
-        self.before = last.records.last().map(|(key, _)| key.as_ref().to_vec());
+        self.before = last.and_then(|last| last.records.last()).map(|(key, _)| key.as_ref().to_vec());
         self.next = None;
         self.records.clear();
         self.records.extend(records.take(usize::try_from(room).unwrap_or_default()));
@@ -92,13 +95,75 @@ impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Batch<K, V> {
     }
 }
 
+/// Batches on their way.
+struct Line<'l, L: Layout, I, K, V> {
+    layout: &'l L,
+    places: L::Places,
+    records: I,
+    /// Number of the next record.
+    number: u64,
+    /// The batch that was placed last; where the next one starts is not known yet.
+    last: Option<Batch<K, V>>,
+    /// Batches that were written, to be filled again.
+    spare: Vec<Batch<K, V>>,
+}
+
+impl<L, I, K, V> Line<'_, L, I, K, V>
+where
+    L: Layout,
+    I: Iterator<Item = (K, V)>,
+    K: AsRef<[u8]> + Send,
+    V: AsRef<[u8]> + Send,
+{
+    /// Places some batches; those that can be encoded now, none at the end.
+    fn group(&mut self) -> Result<Vec<Batch<K, V>>, L::Error> {
+        let (mut group, mut len) = (Vec::with_capacity(GROUP), 0);
+        while group.len() < GROUP && len < GROUP_LEN {
+            let mut batch = self.spare.pop().unwrap_or_default();
+            if !batch.fill(self.number, self.last.as_ref(), &mut self.records) {
+                group.extend(self.last.take());
+                break;
+            }
+            self.number += batch.records.len() as u64;
+            self.layout.place(&mut self.places, &mut batch)?;
+            len += batch.len();
+            let next = batch.offsets.first().copied();
+            group.extend(self.last.replace(batch).map(|last| Batch { next, ..last }));
+        }
+        Ok(group)
+    }
+
+    /// Encodes a group side by side; meanwhile writes the one before it, and places the one behind it.
+    fn step(
+        &mut self,
+        out: &mut impl Write,
+        before: Vec<Batch<K, V>>,
+        group: &mut [Batch<K, V>],
+    ) -> Result<Vec<Batch<K, V>>, L::Error> {
+        let layout = self.layout;
+        let mut encoded: Vec<Result<(), L::Error>> = group.iter().map(|_| Ok(())).collect();
+        let behind = rayon::in_place_scope(|scope| {
+            for (batch, encoded) in group.iter_mut().zip(&mut encoded) {
+                scope.spawn(move |_| *encoded = layout.encode(batch));
+            }
+            for batch in &before {
+                out.write_all(&batch.bytes)?;
+            }
+            self.spare.extend(before);
+            self.group()
+        });
+        // The first that is wrong is told.
+        encoded.into_iter().collect::<Result<(), _>>().and(behind)
+    }
+}
+
 /// Writes a whole file from the current place of `out` on, which is taken as offset 0; answers the number of records and
 /// the length of the file.
 ///
 /// # Errors
 /// What the layout says of the records, and the system of writing.
 pub(super) fn write<L, W, K, V>(
-    mut layout: L,
+    layout: &L,
     out: &mut W,
     records: impl IntoIterator<Item = (K, V)>,
 ) -> Result<(u64, u64), L::Error>
@@ -110,36 +175,15 @@ where
 {
     let begin = out.stream_position()?;
     out.write_all(&layout.front())?;
-    let mut records = records.into_iter();
-    let (mut group, mut spare) = (Vec::new(), Vec::<Batch<K, V>>::new());
-    // Stands for the batch in front of the first.
-    let mut last = Batch::default();
-    let mut number = 1;
-    loop {
-        let mut batch = spare.pop().unwrap_or_default();
-        let more = batch.fill(number, &last, &mut records);
-        if more {
-            number += batch.records.len() as u64;
-            layout.place(&mut batch)?;
-            last.next = batch.offsets.first().copied();
-        }
-        if !last.records.is_empty() {
-            group.push(std::mem::take(&mut last));
-        }
-        if group.len() == GROUP || !more || group.iter().map(Batch::len).sum::<usize>() >= GROUP_LEN {
-            let encoded: Vec<_> = group.par_iter_mut().map(|batch| layout.encode(batch)).collect();
-            for (batch, done) in group.iter().zip(encoded) {
-                done?;
-                out.write_all(&batch.bytes)?;
-            }
-            spare.append(&mut group);
-        }
-        if !more {
-            break;
-        }
-        last = batch;
+    let (places, records) = (L::Places::default(), records.into_iter().fuse());
+    let mut line = Line { layout, places, records, number: 1, last: None, spare: Vec::new() };
+    let (mut before, mut group) = (Vec::new(), line.group()?);
+    while !group.is_empty() || !before.is_empty() {
+        let behind = line.step(out, before, &mut group)?;
+        before = std::mem::replace(&mut group, behind);
     }
-    let (back, patches) = layout.back(number - 1);
+    let count = line.number - 1;
+    let (back, patches) = layout.back(&line.places, count);
     out.write_all(&back)?;
     let end = out.stream_position()?;
     for (offset, bytes) in &patches {
@@ -148,7 +192,7 @@ where
     }
     out.seek(SeekFrom::Start(end))?;
     out.flush()?;
-    Ok((number - 1, end - begin))
+    Ok((count, end - begin))
 }
 
 /// A record and where it leads.
@@ -202,10 +246,26 @@ struct First {
 }
 
 /// Lays out the nodes of a list.
-pub(super) struct List<N> {
-    node: N,
-    end: u64,
+pub(super) struct List<N>(pub N);
+
+/// Where batches of nodes stand.
+#[derive(Default)]
+pub(super) struct Places {
+    /// Where the last record ends, if there is one.
+    end: Option<u64>,
     firsts: Vec<First>,
+}
+
+impl Places {
+    /// All pointers of a first record, now that all is placed.
+    fn pointers(&self, index: usize) -> Vec<u64> {
+        let mut pointers = self.firsts.get(index).map(|first| first.pointers.clone()).unwrap_or_default();
+        for (below, pointer) in (0..).zip(&mut pointers).skip(BATCH_BITS.into()) {
+            let next = self.firsts.get(index + (1 << (below - BATCH_BITS)));
+            *pointer = next.map_or(0, |next| next.offset);
+        }
+        pointers
+    }
 }
 
 /// The level of a record.
@@ -229,26 +289,12 @@ impl<K, V> Batch<K, V> {
 }
 
 impl<N: Node> List<N> {
-    pub fn new(node: N) -> Self {
-        List { node, end: N::FRONT_LEN, firsts: Vec::new() }
-    }
-
     /// Whether a record has pointers beyond the next batch.
     fn is_late(number: u64) -> bool {
         level(number, N::MAX_LEVEL) > BATCH_BITS + 1
     }
 
-    /// All pointers of a first record, now that all is placed.
-    fn pointers(&self, index: usize) -> Vec<u64> {
-        let mut pointers = self.firsts.get(index).map(|first| first.pointers.clone()).unwrap_or_default();
-        for (below, pointer) in (0..).zip(&mut pointers).skip(BATCH_BITS.into()) {
-            let next = self.firsts.get(index + (1 << (below - BATCH_BITS)));
-            *pointer = next.map_or(0, |next| next.offset);
-        }
-        pointers
-    }
-
-    fn first<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, number: u64, batch: &Batch<K, V>) -> First {
+    fn first<K: AsRef<[u8]>, V: AsRef<[u8]>>(number: u64, batch: &Batch<K, V>) -> First {
         let lens = batch.records.first().filter(|_| number > 0);
         let (key, value) = lens.map_or((0, 0), |(key, value)| (key.as_ref().len(), value.as_ref().len()));
         let levels = if List::<N>::is_late(number) || number == 0 { level(number, N::MAX_LEVEL) } else { 0 };
@@ -263,23 +309,30 @@ impl<N: Node> List<N> {
 
 impl<N: Node> Layout for List<N> {
     type Error = N::Error;
+    type Places = Places;
 
     fn front(&self) -> Vec<u8> {
         vec![0; usize::try_from(N::FRONT_LEN).unwrap_or_default()]
     }
 
-    fn place<K: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, batch: &mut Batch<K, V>) -> Result<(), N::Error> {
-        batch.start = self.end;
+    fn place<K, V>(&self, places: &mut Places, batch: &mut Batch<K, V>) -> Result<(), N::Error>
+    where
+        K: AsRef<[u8]>,
+        V: AsRef<[u8]>,
+    {
+        let mut end = places.end.unwrap_or(N::FRONT_LEN);
+        batch.start = end;
         batch.offsets.clear();
         for (number, (key, value)) in (batch.number..).zip(&batch.records) {
             let level = level(number, N::MAX_LEVEL);
-            let (offset, end) = self.node.place(number, self.end, level, key.as_ref(), value.as_ref())?;
+            let (offset, behind) = self.0.place(number, end, level, key.as_ref(), value.as_ref())?;
             batch.offsets.push(offset);
-            self.end = end;
+            end = behind;
         }
+        places.end = Some(end);
         // The head of the list is the first of the first batch.
         let number = batch.number >> BATCH_BITS << BATCH_BITS;
-        self.firsts.push(self.first(number, batch));
+        places.firsts.push(List::<N>::first(number, batch));
         Ok(())
     }
 
@@ -288,15 +341,15 @@ impl<N: Node> Layout for List<N> {
         bytes.clear();
         let mut read = 0;
         for ((number, before, key, value), &offset) in batch.each().zip(&batch.offsets) {
-            self.node.admit(number, before, key)?;
+            self.0.admit(number, before, key)?;
             let mut pointers = [0; LEVELS];
             let pointers = pointers.get_mut(..level(number, N::MAX_LEVEL).into()).unwrap_or_default();
             for (below, pointer) in (0..).zip(&mut *pointers) {
                 *pointer = batch.pointer(number, below);
             }
             let record = Placed { offset, key, value, pointers };
-            self.node.put(&mut bytes, batch.start, &record);
-            let end = self.node.reads(&bytes, batch.start, read, &record).filter(|&end| end == bytes.len());
+            self.0.put(&mut bytes, batch.start, &record);
+            let end = self.0.reads(&bytes, batch.start, read, &record).filter(|&end| end == bytes.len());
             read = end.ok_or_else(|| io::Error::other(format!("record {number} does not read back")))?;
         }
         if let (true, Some((key, value)), Some(offset)) =
@@ -304,7 +357,7 @@ impl<N: Node> Layout for List<N> {
         {
             let levels = level(batch.number, N::MAX_LEVEL).into();
             let (key_len, value_len) = (key.as_ref().len() as u64, value.as_ref().len() as u64);
-            let (from, head) = self.node.head(key_len, value_len, &vec![0; levels]);
+            let (from, head) = self.0.head(key_len, value_len, &vec![0; levels]);
             let from = usize::try_from(offset - batch.start + from).unwrap_or(usize::MAX);
             let late = bytes.get_mut(from..).and_then(|rest| rest.get_mut(..head.len()));
             late.unwrap_or_default().fill(0);
@@ -313,13 +366,13 @@ impl<N: Node> Layout for List<N> {
         Ok(())
     }
 
-    fn back(&self, count: u64) -> (Vec<u8>, Vec<(u64, Vec<u8>)>) {
+    fn back(&self, places: &Places, count: u64) -> (Vec<u8>, Vec<(u64, Vec<u8>)>) {
         let none = vec![0; N::MAX_LEVEL.into()];
-        let head = if self.firsts.is_empty() { none } else { self.pointers(0) };
-        let (back, front) = self.node.frame(count, self.end, &head);
-        let late = self.firsts.iter().enumerate().skip(1).filter(|(_, first)| !first.pointers.is_empty());
+        let head = if places.firsts.is_empty() { none } else { places.pointers(0) };
+        let (back, front) = self.0.frame(count, places.end.unwrap_or(N::FRONT_LEN), &head);
+        let late = places.firsts.iter().enumerate().skip(1).filter(|(_, first)| !first.pointers.is_empty());
         let late = late.map(|(index, first)| {
-            let (from, head) = self.node.head(first.key_len, first.value_len, &self.pointers(index));
+            let (from, head) = self.0.head(first.key_len, first.value_len, &places.pointers(index));
             (first.offset + from, head)
         });
         // The header comes last: a file that is not finished has none.

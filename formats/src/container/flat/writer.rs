@@ -46,7 +46,7 @@ pub fn write<W: Write + Seek, K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     records: impl IntoIterator<Item = (K, V)>,
     style: Style,
 ) -> Result<(), WriteError> {
-    lay::write(Lines(style), out, records).map(drop)
+    lay::write(&Lines(style), out, records).map(drop)
 }
 
 /// Lines, which stand where the one before ends and know nothing of each other.
@@ -54,12 +54,13 @@ struct Lines(Style);
 
 impl Layout for Lines {
     type Error = WriteError;
+    type Places = ();
 
     fn front(&self) -> Vec<u8> {
         Vec::new()
     }
 
-    fn place<K: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, _: &mut Batch<K, V>) -> Result<(), WriteError> {
+    fn place<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, (): &mut (), _: &mut Batch<K, V>) -> Result<(), WriteError> {
         Ok(())
     }
 
@@ -81,7 +82,7 @@ impl Layout for Lines {
         Ok(())
     }
 
-    fn back(&self, _: u64) -> (Vec<u8>, Vec<(u64, Vec<u8>)>) {
+    fn back(&self, (): &(), _: u64) -> (Vec<u8>, Vec<(u64, Vec<u8>)>) {
         (Vec::new(), Vec::new())
     }
 }

@@ -62,7 +62,7 @@ pub fn write<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     records: impl IntoIterator<Item = (K, V)>,
     options: Options,
 ) -> Result<Written, WriteError> {
-    let (records, len) = lay::write(List::new(Fresh(options)), &mut out, records)?;
+    let (records, len) = lay::write(&List(Fresh(options)), &mut out, records)?;
     Ok(Written { records, len })
 }
 

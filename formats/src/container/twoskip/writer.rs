@@ -36,7 +36,7 @@ pub fn write<W: Write + Seek, K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     records: impl IntoIterator<Item = (K, V)>,
     options: Options,
 ) -> io::Result<W> {
-    lay::write(List::new(Fresh(options)), &mut out, records)?;
+    lay::write(&List(Fresh(options)), &mut out, records)?;
     Ok(out)
 }
 
