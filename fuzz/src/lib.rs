@@ -4,8 +4,11 @@
 //! in `corpus/regressions/`, so that a finding once fixed stays fixed on any toolchain.
 
 mod container;
+mod mupdate;
 mod record;
 pub mod reseal;
+#[path = "../../src/murder/wire/mod.rs"]
+pub mod wire;
 mod written;
 
 use coroner_formats::container::Format::{Flat, Json, Show, Skiplist, Text, Twom, Twoskip};
@@ -87,6 +90,8 @@ targets! {
     record = record::record;
     /// A name, an access control list or a mailbox type.
     record_parts = record::parts;
+    /// What a MUPDATE client or server says.
+    mupdate_wire = mupdate::wire;
 }
 
 /// The input as it is, and once more with its check sums made right: few mutations survive them otherwise.

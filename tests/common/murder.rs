@@ -39,6 +39,8 @@ pub struct Lab {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     Master,
+    /// A master that is started without Cyrus' recovery, which would drop its reservations.
+    MasterAsItIs,
     /// Follows the master on this port.
     Frontend(u16),
     /// Tells the master on this port.
@@ -156,11 +158,12 @@ impl Host {
             format!("  {name} cmd=\"{PROGRAMS}/{name}{options} -C {}\" {listen}\n", configuration.display())
         };
         let services = match self.part {
-            Part::Master => service("mupdate", " -m", self.mupdate, 1),
+            Part::Master | Part::MasterAsItIs => service("mupdate", " -m", self.mupdate, 1),
             Part::Frontend(_) => service("mupdate", "", self.mupdate, 1),
             Part::Backend(_) => service("imapd", "", self.imap, 0),
         };
         let recover = format!("  recover cmd=\"{PROGRAMS}/ctl_cyrusdb -C {} -r\"\n", configuration.display());
+        let recover = if self.part == Part::MasterAsItIs { "" } else { &recover };
         let text = format!("START {{\n{recover}}}\nSERVICES {{\n{services}}}\nEVENTS {{\n}}\n");
         fs::write(self.folder.join("cyrus.conf"), text).expect("a configuration");
         let mut command = self.with_services();

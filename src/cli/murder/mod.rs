@@ -4,6 +4,7 @@ mod password;
 mod query;
 mod reach;
 mod serve;
+mod sync;
 
 use clap::Subcommand;
 use coroner::failure::Failure;
@@ -22,6 +23,7 @@ pub struct Args {
 #[derive(Subcommand, Debug)]
 enum Command {
     Serve(Box<serve::Args>),
+    Sync(sync::Args),
     Query(query::Args),
     Password(password::Args),
 }
@@ -29,6 +31,7 @@ enum Command {
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     match &args.command {
         Command::Serve(args) => serve::run(args, common, out),
+        Command::Sync(args) => sync::run(args, common, out),
         Command::Query(args) => query::run(args, common, out),
         Command::Password(args) => password::run(args, out),
     }

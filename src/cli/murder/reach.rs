@@ -12,25 +12,25 @@ use coroner::murder::net::tls;
 #[command(next_help_heading = "Connection")]
 pub struct Reach {
     /// Log in as this user
-    #[arg(long, value_name = "USER", requires = "password_file")]
+    #[arg(long, value_name = "USER", requires = "password_file", global = true)]
     user: Option<String>,
     /// The file whose first line is that user's password
-    #[arg(long, value_name = "FILE", requires = "user")]
+    #[arg(long, value_name = "FILE", requires = "user", global = true)]
     password_file: Option<PathBuf>,
     /// Use TLS, and trust the authorities in this PEM file
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     tls_ca: Option<PathBuf>,
     /// Show this certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "tls_ca", requires = "client_key")]
+    #[arg(long, value_name = "FILE", requires = "tls_ca", requires = "client_key", global = true)]
     client_cert: Option<PathBuf>,
     /// The key of that certificate (PEM)
-    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    #[arg(long, value_name = "FILE", requires = "client_cert", global = true)]
     client_key: Option<PathBuf>,
     /// Compress, where the server can
-    #[arg(long)]
+    #[arg(long, global = true)]
     compress: bool,
     /// Seconds to wait for an answer
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = super::super::args::seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = super::super::args::seconds, global = true)]
     timeout: Duration,
 }
 

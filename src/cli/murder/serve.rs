@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use coroner::failure::Failure;
 use coroner::formats::container::Format;
 use coroner::formats::record::Era;
+use coroner::murder::net::follow::Follower;
 use coroner::murder::net::sasl::Sasl;
 use coroner::murder::net::server::{Settings, serve};
 use coroner::murder::net::{hub, tls};
@@ -24,8 +25,9 @@ use tracing::info;
 use super::super::args::{Common, seconds};
 use super::super::out::Out;
 use super::super::{Done, Outcome};
+use super::reach::Reach;
 
-/// Be the mupdate master of a murder, on any copy of its list
+/// Be the mupdate master of a murder on any copy of its list, or follow one
 ///
 /// The database is a mailboxes.db of any release, skiplist, twoskip or flat; one that is not there begins empty. It stays what
 /// a real Cyrus can take over at any moment: every change is appended to it under Cyrus' own lock, and is on the disk before
@@ -35,6 +37,7 @@ use super::super::{Done, Outcome};
 #[command(after_help = "\
 Examples:
   coroner murder serve --role master --db mailboxes.db --no-auth
+  coroner murder serve --role frontend --db copy.db --no-auth --listen 127.0.0.1:3906 --master mup.example.com
   coroner murder serve --role master --db mailboxes.db --listen 192.0.2.1:3905 --passwords passwords --tls-cert c.pem --tls-key k.pem")]
 pub struct Args {
     /// What to be
@@ -85,12 +88,28 @@ pub struct Args {
     /// Seconds until a failed login is answered
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
     failed_login_pause: Duration,
+    /// The master that a frontend follows; port 3905 unless one is named
+    #[arg(long, value_name = "HOST:PORT", required_if_eq("role", "frontend"))]
+    master: Option<String>,
+    /// Seconds until a frontend connects to its master again, or asks whether it is there
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
+    retry_delay: Duration,
+    /// A frontend becomes a master when its own is gone for so many seconds; SIGUSR1 makes it one at once
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    promote: Option<Duration>,
+    /// A frontend keeps its list if the master's would delete more than so many percent of it
+    #[arg(long, value_name = "PERCENT", default_value_t = 20, value_parser = clap::value_parser!(u8).range(..=100))]
+    max_delete: u8,
+    #[command(flatten)]
+    reach: Reach,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum RoleName {
     /// Takes changes from backends, and tells frontends
     Master,
+    /// Follows a master, and serves what that has to those who only read
+    Frontend,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -110,7 +129,10 @@ fn config(args: &Args) -> Config {
             KindName::Unified => Kind::Unified,
             KindName::Replicated => Kind::Replicated,
         },
-        role: Role::Master,
+        role: match args.role {
+            RoleName::Master => Role::Master,
+            RoleName::Frontend => Role::Frontend,
+        },
         allow_empty: args.allow_empty,
         guard: args.guard,
         update_wait: UPDATE_WAIT,
@@ -157,8 +179,9 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         server: name,
         product: "coroner".into(),
         version: env!("CARGO_PKG_VERSION").into(),
-        place: "(master)".into(),
+        place: args.master.as_ref().map_or("(master)".into(), |master| format!("mupdate://{master}")),
     };
+    let (promoted, is_promoted) = watch::channel(args.role == RoleName::Master);
     let settings = Arc::new(Settings {
         greeting,
         sasl,
@@ -167,19 +190,36 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         idle: args.idle_timeout,
         patience: args.patience,
         pause: args.failed_login_pause,
+        promoted: is_promoted,
     });
+    let follower = match (&args.role, &args.master) {
+        (RoleName::Frontend, Some(master)) => Some(Follower {
+            target: args.reach.target(master)?.patient(args.retry_delay * 2),
+            retry: args.retry_delay,
+            form: list.form(),
+            promote: args.promote,
+        }),
+        _ => None,
+    };
+    let is_ready = follower.is_none() || !list.is_empty();
     info!(db = %args.db.display(), format = %store.format(), era = store.era().as_str(), names = list.len(), "opened");
-    let (hub, thread) = hub::start(Node::new(config(args), list), Box::new(store), None);
+    let (hub, thread) = hub::start(Node::new(config(args), list), Box::new(store), Some(args.max_delete));
     super::block_on(2, async {
         let bound = TcpListener::bind(args.listen).await;
         let listener = bound.map_err(|error| listening(args.listen, error))?;
         let address = listener.local_addr().map_err(|error| listening(args.listen, error))?;
         let (stop, stopped) = watch::channel(false);
-        let (_ready, ready) = watch::channel(true);
+        let (now_ready, ready) = watch::channel(is_ready);
         let serving = tokio::spawn(serve(listener, settings, hub.clone(), ready, stopped));
         info!(%address, ready_after = ?started.elapsed(), "ready");
         out.line(&format!("listening on {address}"))?;
         out.flush()?;
+        let promoter = promoted.clone();
+        let following =
+            follower.map(|follower| tokio::spawn(follower.run(hub.clone(), now_ready.clone(), promoted.clone())));
+        if following.is_some() {
+            tokio::spawn(promote_when_told(promoter));
+        }
         ended().await;
         info!("ending");
         hub.tell(hub::Message::Stop("shutting down"));
@@ -193,6 +233,15 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
 
 fn listening(address: SocketAddr, error: std::io::Error) -> Failure {
     Failure::usage(format!("{address}: {error}"), "see what listens there already, or listen elsewhere with --listen")
+}
+
+/// Waits for the signal to become a master.
+async fn promote_when_told(promoted: watch::Sender<bool>) {
+    if let Ok(mut told) = signal(SignalKind::user_defined1())
+        && told.recv().await.is_some()
+    {
+        let _ = promoted.send(true);
+    }
 }
 
 /// Waits for the signal to end.

@@ -35,6 +35,11 @@ pub struct Target {
 }
 
 impl Target {
+    /// The same, waiting at least so long for an answer.
+    pub fn patient(self, patience: Duration) -> Self {
+        Target { patience: self.patience.max(patience), ..self }
+    }
+
     fn host(&self) -> &str {
         self.address.rsplit_once(':').map_or(&self.address[..], |(host, _)| host).trim_matches(['[', ']'])
     }
@@ -87,6 +92,10 @@ impl Connection {
         }
         if let Some((user, password)) = &target.login {
             connection.log_in(target, user, password).await?;
+        } else if connection.server.mechanisms.iter().any(|name| name == "EXTERNAL") {
+            // The certificate that was shown says who we are.
+            connection.send(b"A01 AUTHENTICATE \"EXTERNAL\" \"\"\r\n").await.map_err(failed)?;
+            connection.expect_ok("A01").await.map_err(failed)?;
         }
         if target.compress && connection.server.compress {
             connection.compress().await.map_err(failed)?;
@@ -216,7 +225,7 @@ impl Connection {
     ///
     /// # Errors
     /// When nothing comes, and what `each` says.
-    pub async fn hear(&mut self, each: &mut dyn FnMut(Heard<'_>) -> io::Result<bool>) -> io::Result<()> {
+    pub async fn hear(&mut self, each: &mut (dyn FnMut(Heard<'_>) -> io::Result<bool> + Send)) -> io::Result<()> {
         let mut some = false;
         loop {
             while let Some(heard) = self.client.next_line().map_err(io::Error::other)? {
@@ -254,7 +263,7 @@ impl Connection {
     ///
     /// # Errors
     /// When the server goes away, and its own text when it refuses.
-    pub async fn ask(&mut self, verb: &Verb, row: &mut dyn FnMut(Reply<'_>)) -> io::Result<String> {
+    pub async fn ask(&mut self, verb: &Verb, row: &mut (dyn FnMut(Reply<'_>) + Send)) -> io::Result<String> {
         let mut out = Vec::new();
         let tag = self.client.command(&mut out, verb);
         self.send(&out).await?;

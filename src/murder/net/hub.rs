@@ -30,8 +30,6 @@ pub enum Message {
     Follow(Changes),
     /// From now on it is a master.
     Promote,
-    /// How many names there are.
-    Count(oneshot::Sender<usize>),
     /// Everything is to end, with this text.
     Stop(&'static str),
 }
@@ -63,8 +61,11 @@ const BATCH: usize = 10_000;
 /// How often it looks whether somebody else wrote to the store.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Starts the thread.
-pub fn start(node: Node, store: Box<dyn Store>, max_delete: Option<usize>) -> (Hub, JoinHandle<()>) {
+/// So many names may always be deleted.
+const FEW: usize = 10;
+
+/// Starts the thread. A followed master's list may delete `max_delete` percent of what there is.
+pub fn start(node: Node, store: Box<dyn Store>, max_delete: Option<u8>) -> (Hub, JoinHandle<()>) {
     let (sender, receiver) = channel();
     let keeper =
         Keeper { node, store, outs: HashMap::new(), started: Instant::now(), looked: Duration::ZERO, max_delete };
@@ -77,7 +78,7 @@ struct Keeper {
     outs: HashMap<ConnId, mpsc::UnboundedSender<Output>>,
     started: Instant,
     looked: Duration,
-    max_delete: Option<usize>,
+    max_delete: Option<u8>,
 }
 
 impl Keeper {
@@ -138,9 +139,6 @@ impl Keeper {
                 self.node.promote();
                 info!("promoted: a master from now on");
             }
-            Message::Count(answer) => {
-                let _ = answer.send(self.node.list().len());
-            }
             Message::Stop(text) => {
                 self.node.end_all(text);
                 self.settle();
@@ -200,7 +198,8 @@ impl Keeper {
         let now = self.now();
         let keys = crate::murder::node::merge::differences(self.node.list(), list);
         let deleted = keys.iter().filter(|key| list.get(key).is_none()).count();
-        if self.max_delete.is_some_and(|most| deleted > most) {
+        let most = |percent: u8| (self.node.list().len().saturating_mul(percent.into()) / 100).max(FEW);
+        if self.max_delete.is_some_and(|percent| deleted > most(percent)) {
             return Merged::TooMany(deleted);
         }
         for key in &keys {

@@ -4,7 +4,9 @@
 //! gives it. Changes that arrive while others are being made durable are made durable together.
 
 pub mod client;
+pub mod follow;
 pub mod hub;
+pub mod push;
 pub mod sasl;
 pub mod server;
 pub mod tls;

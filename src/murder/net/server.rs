@@ -35,6 +35,8 @@ pub struct Settings {
     pub patience: Duration,
     /// How long a failed login waits for its answer.
     pub pause: Duration,
+    /// Whether it is a master by now, whatever the greeting says.
+    pub promoted: watch::Receiver<bool>,
 }
 
 /// Questions on their way for one connection; no more is read before some are answered.
@@ -178,7 +180,11 @@ impl<'s> Connection<'s> {
             Some(sasl) => sasl.mechanisms(protected, !self.transport.peer_certificates().is_empty()),
             None => vec!["PLAIN".to_owned()],
         };
-        Greeting { mechanisms, starttls: self.settings.tls.is_some() && !tls, ..self.settings.greeting.clone() }
+        let mut greeting = self.settings.greeting.clone();
+        if *self.settings.promoted.borrow() {
+            greeting.place = "(master)".to_owned();
+        }
+        Greeting { mechanisms, starttls: self.settings.tls.is_some() && !tls, ..greeting }
     }
 
     async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), Ended> {
