@@ -14,7 +14,7 @@ struct State<T> {
     wanted: usize,
     /// Threads that are still at work.
     makers: usize,
-    /// Set when nobody wants more.
+    /// Set when nobody wants more, or one who makes them has died.
     over: bool,
 }
 
@@ -76,7 +76,7 @@ impl<T> Desk<T> {
     fn take(&self) -> Option<T> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let missing = |state: &mut State<T>| {
-            state.wanted < self.count && !state.ready.contains_key(&state.wanted) && state.makers > 0
+            state.wanted < self.count && !state.ready.contains_key(&state.wanted) && state.makers > 0 && !state.over
         };
         let mut state = self.changed.wait_while(state, missing).unwrap_or_else(PoisonError::into_inner);
         let wanted = state.wanted;
@@ -88,12 +88,15 @@ impl<T> Desk<T> {
     }
 }
 
-/// Says that a thread works no more, however it ends.
+/// Says that a thread works no more, however it ends: if it died, the piece it was at never comes, and nobody may wait.
 struct Leaving<'d, T>(&'d Desk<T>);
 
 impl<T> Drop for Leaving<'_, T> {
     fn drop(&mut self) {
-        self.0.change(|state| state.makers -= 1);
+        self.0.change(|state| {
+            state.makers -= 1;
+            state.over |= std::thread::panicking();
+        });
     }
 }
 
