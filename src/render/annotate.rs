@@ -71,7 +71,7 @@ impl<'a> Annotator<'a> {
 
 fn kind_style(kind: Kind) -> Style {
     match kind {
-        Kind::Record | Kind::Header | Kind::Dummy => GREEN,
+        Kind::Record | Kind::Header | Kind::Page | Kind::Dummy => GREEN,
         Kind::Torn | Kind::Gap | Kind::Zeros => RED,
         Kind::Delete | Kind::Commit => YELLOW,
         Kind::Padding | Kind::Markup => DIM,

@@ -19,6 +19,7 @@ pub mod detect;
 pub mod flat;
 mod lay;
 pub mod order;
+pub mod pages;
 pub mod shape;
 pub mod skiplist;
 pub mod twom;
@@ -34,7 +35,7 @@ pub use order::{KeyOrder, OrderTally};
 pub use write::{WriteError, WriteOptions, Written, write};
 
 use crate::finding::Sink;
-use crate::image::Span;
+use crate::image::{Parts, Span};
 use crate::tile::{Field, Tile};
 
 /// A container or dump format.
@@ -153,6 +154,10 @@ pub trait Database<'a>: Send + Sync {
     /// Checks every rule of the format up to `depth` ([`Depth::Full`] is [`Depth::Structure`] here: records are not a
     /// container's business). Goes on after each finding.
     fn verify(&self, depth: Depth, sink: &mut Sink<'_>);
+    /// Whether its keys stand in an order by which a view finds one without reading them all.
+    fn is_searchable(&self) -> bool {
+        true
+    }
     /// Live records by the file's own pointers, as Cyrus reads them: for files that `verify` has no error for.
     /// `parts` is how many parts are wanted.
     fn view<'s>(&'s self, order: KeyOrder, parts: usize) -> Box<dyn View<'a> + 's>;
@@ -160,6 +165,12 @@ pub trait Database<'a>: Send + Sync {
     /// with its provenance, what was lost, and what was never committed. Never less than what Cyrus would read of it,
     /// nothing that was never written, no deleted record. The kept records stand in `order`.
     fn carve(&self, order: KeyOrder) -> Carved<'a>;
+    /// What is left of records that were deleted or replaced, in file order, where the format does not keep them in a
+    /// log: bytes that nothing refers to any more. A reading, never proof.
+    /// The visitor answers `false` to stop.
+    fn remains(&self, visit: &mut dyn FnMut(Record<'a>) -> bool) {
+        let _ = visit;
+    }
     /// The transactions since the last checkpoint or repack in file order, the torn and uncommitted ones too; empty for
     /// formats that keep none. Streams: holds no more than one transaction and an index of live keys.
     fn log<'s>(&'s self, order: KeyOrder) -> Box<dyn Iterator<Item = Transaction<'a>> + 's>;
@@ -281,11 +292,20 @@ pub struct Unsupported(pub Format);
 /// # Errors
 /// [`Unsupported`] for formats that are recognised only.
 pub fn open(bytes: &[u8], format: Format) -> Result<Box<dyn Database<'_> + '_>, Unsupported> {
+    open_parts(Parts::one(bytes), format)
+}
+
+/// Opens a database that consists of several files. Other formats have one file, the first.
+///
+/// # Errors
+/// [`Unsupported`] for formats that are recognised only.
+pub fn open_parts(parts: Parts<'_>, format: Format) -> Result<Box<dyn Database<'_> + '_>, Unsupported> {
+    let bytes = parts.first().bytes;
     match format {
         Format::Skiplist => Ok(Box::new(skiplist::Db::new(bytes))),
         Format::Twoskip => Ok(Box::new(twoskip::Db::new(bytes))),
-        Format::Twom => Ok(Box::new(twom::Db::new(bytes))),
         Format::Flat => Ok(Box::new(flat::Flat::new(bytes))),
+        Format::Twom => Ok(Box::new(twom::Db::new(bytes))),
         Format::Show | Format::Json | Format::Text => Ok(crate::text::open(bytes, format)),
         _ => Err(Unsupported(format)),
     }
