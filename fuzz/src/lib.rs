@@ -11,7 +11,7 @@ pub mod reseal;
 pub mod wire;
 mod written;
 
-use coroner_formats::container::Format::{Flat, Json, Show, Skiplist, Text, Twom, Twoskip};
+use coroner_formats::container::Format::{Berkeley, Flat, Json, Show, Skiplist, Text, Twom, Twoskip};
 
 /// A fuzz target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -42,6 +42,14 @@ targets! {
     skiplist_log = |bytes| container::log(bytes, Skiplist);
     /// What Cyrus makes of a skiplist.
     skiplist_as_cyrus = |bytes| container::as_cyrus(bytes, Skiplist);
+    /// Tiles of a Berkeley DB file.
+    berkeley_tiles = |bytes| container::tiles(bytes, Berkeley);
+    /// Live records of a Berkeley DB file.
+    berkeley_view = |bytes| container::view(bytes, Berkeley);
+    /// Verification of a Berkeley DB file.
+    berkeley_verify = |bytes| container::verify(bytes, Berkeley);
+    /// Carving a Berkeley DB file.
+    berkeley_carve = |bytes| container::carve(bytes, Berkeley);
     /// Tiles of a twoskip file.
     twoskip_tiles = |bytes| sealed(bytes, reseal::twoskip, |bytes| container::tiles(bytes, Twoskip));
     /// Live records of a twoskip file.

@@ -14,6 +14,7 @@
 //! Rooms never import each other.
 
 pub mod append;
+pub mod berkeley;
 mod bits;
 pub mod detect;
 pub mod flat;
@@ -295,7 +296,8 @@ pub fn open(bytes: &[u8], format: Format) -> Result<Box<dyn Database<'_> + '_>, 
     open_parts(Parts::one(bytes), format)
 }
 
-/// Opens a database that consists of several files. Other formats have one file, the first.
+/// Opens a database that consists of several files: a berkeley database, then the log files of its environment in the
+/// order of their names. Other formats have one file, the first.
 ///
 /// # Errors
 /// [`Unsupported`] for formats that are recognised only.
@@ -306,6 +308,7 @@ pub fn open_parts(parts: Parts<'_>, format: Format) -> Result<Box<dyn Database<'
         Format::Twoskip => Ok(Box::new(twoskip::Db::new(bytes))),
         Format::Flat => Ok(Box::new(flat::Flat::new(bytes))),
         Format::Twom => Ok(Box::new(twom::Db::new(bytes))),
+        Format::Berkeley => Ok(Box::new(berkeley::Db::new(parts))),
         Format::Show | Format::Json | Format::Text => Ok(crate::text::open(bytes, format)),
         _ => Err(Unsupported(format)),
     }
