@@ -11,7 +11,7 @@ pub mod reseal;
 pub mod wire;
 mod written;
 
-use coroner_formats::container::Format::{Berkeley, Flat, Json, Show, Skiplist, Text, Twom, Twoskip};
+use coroner_formats::container::Format::{Berkeley, Flat, Json, Show, Skiplist, Text, Twom, Twoskip, Zeroskip};
 
 /// A fuzz target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -50,6 +50,16 @@ targets! {
     berkeley_verify = |bytes| container::verify(bytes, Berkeley);
     /// Carving a Berkeley DB file.
     berkeley_carve = |bytes| container::carve(bytes, Berkeley);
+    /// Tiles of a zeroskip data file.
+    zeroskip_tiles = |bytes| container::tiles(bytes, Zeroskip);
+    /// Live records of a zeroskip data file.
+    zeroskip_view = |bytes| container::view(bytes, Zeroskip);
+    /// Verification of a zeroskip data file.
+    zeroskip_verify = |bytes| container::verify(bytes, Zeroskip);
+    /// Carving a zeroskip data file.
+    zeroskip_carve = |bytes| container::carve(bytes, Zeroskip);
+    /// Transactions of a zeroskip data file.
+    zeroskip_log = |bytes| container::log(bytes, Zeroskip);
     /// Tiles of a twoskip file.
     twoskip_tiles = |bytes| sealed(bytes, reseal::twoskip, |bytes| container::tiles(bytes, Twoskip));
     /// Live records of a twoskip file.

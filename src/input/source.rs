@@ -34,7 +34,7 @@ impl Source {
     /// A file of zero bytes opens, without a [format](Source::format): Cyrus takes it for a new database.
     ///
     /// # Errors
-    /// Whatever is no regular file, cannot be read or locked, is no database, or is one that this version does not read.
+    /// Whatever is no regular file, cannot be read or locked, or is no database.
     pub fn open(path: &Path, options: &Options) -> Result<Source, Failure> {
         let bytes = if path.as_os_str() == "-" {
             let mut bytes = Vec::new();
@@ -70,17 +70,7 @@ impl Source {
                 wrong(format!("leave out --as, or use --as {other}"))
             }
             None if self.detection.certain => wrong("name a mailboxes.db".into()),
-            _ => self.readable(format),
-        }
-    }
-
-    fn readable(&self, format: Format) -> Result<Format, Failure> {
-        match container::open(&[], format) {
-            Ok(_) => Ok(format),
-            Err(unsupported) => {
-                let next = "convert it to twoskip with Cyrus' cvt_cyrusdb, or give coroner what ctl_mboxlist -d prints";
-                Err(Failure::file(&self.path, unsupported, next))
-            }
+            _ => Ok(format),
         }
     }
 
@@ -134,7 +124,7 @@ impl Source {
 
     /// The database in it; `None` for a file of zero bytes.
     pub fn database(&self) -> Option<Box<dyn Database<'_> + '_>> {
-        self.format.and_then(|format| container::open(self.bytes(), format).ok())
+        self.format.map(|format| container::open(self.bytes(), format))
     }
 
     /// The order that the user says the keys stand in.

@@ -26,6 +26,7 @@ pub mod skiplist;
 pub mod twom;
 pub mod twoskip;
 mod write;
+pub mod zeroskip;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -283,33 +284,22 @@ pub enum CyrusOutcome<'a> {
     Dies(String),
 }
 
-/// Why a file is not opened as a format although it was recognised.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0} files are recognised but not read by this version of coroner")]
-pub struct Unsupported(pub Format);
-
 /// Opens a file's bytes as `format`: the registry of rooms.
-///
-/// # Errors
-/// [`Unsupported`] for formats that are recognised only.
-pub fn open(bytes: &[u8], format: Format) -> Result<Box<dyn Database<'_> + '_>, Unsupported> {
+pub fn open(bytes: &[u8], format: Format) -> Box<dyn Database<'_> + '_> {
     open_parts(Parts::one(bytes), format)
 }
 
-/// Opens a database that consists of several files: a berkeley database, then the log files of its environment in the
-/// order of their names. Other formats have one file, the first.
-///
-/// # Errors
-/// [`Unsupported`] for formats that are recognised only.
-pub fn open_parts(parts: Parts<'_>, format: Format) -> Result<Box<dyn Database<'_> + '_>, Unsupported> {
+/// Opens a database that consists of several files: a berkeley database, then the log files of its environment in the order
+/// of their names; what [`zeroskip::gather`] makes of a directory. Other formats have one file, the first.
+pub fn open_parts(parts: Parts<'_>, format: Format) -> Box<dyn Database<'_> + '_> {
     let bytes = parts.first().bytes;
     match format {
-        Format::Skiplist => Ok(Box::new(skiplist::Db::new(bytes))),
-        Format::Twoskip => Ok(Box::new(twoskip::Db::new(bytes))),
-        Format::Flat => Ok(Box::new(flat::Flat::new(bytes))),
-        Format::Twom => Ok(Box::new(twom::Db::new(bytes))),
-        Format::Berkeley => Ok(Box::new(berkeley::Db::new(parts))),
-        Format::Show | Format::Json | Format::Text => Ok(crate::text::open(bytes, format)),
-        _ => Err(Unsupported(format)),
+        Format::Skiplist => Box::new(skiplist::Db::new(bytes)),
+        Format::Twoskip => Box::new(twoskip::Db::new(bytes)),
+        Format::Flat => Box::new(flat::Flat::new(bytes)),
+        Format::Twom => Box::new(twom::Db::new(bytes)),
+        Format::Zeroskip => Box::new(zeroskip::Db::new(parts)),
+        Format::Berkeley => Box::new(berkeley::Db::new(parts)),
+        Format::Show | Format::Json | Format::Text => crate::text::open(bytes, format),
     }
 }
