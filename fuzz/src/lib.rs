@@ -11,7 +11,7 @@ pub mod reseal;
 pub mod wire;
 mod written;
 
-use coroner_formats::container::Format::{Berkeley, Flat, Json, Show, Skiplist, Text, Twom, Twoskip, Zeroskip};
+use coroner_formats::container::Format::{Berkeley, Flat, Json, Lmdb, Show, Skiplist, Text, Twom, Twoskip, Zeroskip};
 
 /// A fuzz target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -60,6 +60,16 @@ targets! {
     zeroskip_carve = |bytes| container::carve(bytes, Zeroskip);
     /// Transactions of a zeroskip data file.
     zeroskip_log = |bytes| container::log(bytes, Zeroskip);
+    /// Tiles of an LMDB file.
+    lmdb_tiles = |bytes| container::tiles(bytes, Lmdb);
+    /// Live records of an LMDB file.
+    lmdb_view = |bytes| container::view(bytes, Lmdb);
+    /// Verification of an LMDB file.
+    lmdb_verify = |bytes| container::verify(bytes, Lmdb);
+    /// Carving an LMDB file.
+    lmdb_carve = |bytes| container::carve(bytes, Lmdb);
+    /// The last transaction of an LMDB file.
+    lmdb_log = |bytes| container::log(bytes, Lmdb);
     /// Tiles of a twoskip file.
     twoskip_tiles = |bytes| sealed(bytes, reseal::twoskip, |bytes| container::tiles(bytes, Twoskip));
     /// Live records of a twoskip file.

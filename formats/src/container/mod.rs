@@ -19,6 +19,7 @@ mod bits;
 pub mod detect;
 pub mod flat;
 mod lay;
+pub mod lmdb;
 pub mod order;
 pub mod pages;
 pub mod shape;
@@ -55,6 +56,8 @@ pub enum Format {
     Zeroskip,
     /// Berkeley DB btree or hash; Cyrus 1.6 to 2.5.
     Berkeley,
+    /// One file of an LMDB environment; Cyrus 3.0.
+    Lmdb,
     /// What `cyr_dbtool … show` prints.
     Show,
     /// `ctl_mboxlist -d` of 3.6 and later.
@@ -65,13 +68,14 @@ pub enum Format {
 
 impl Format {
     /// All formats, in the order help lists them.
-    pub const ALL: [Format; 9] = [
+    pub const ALL: [Format; 10] = [
         Format::Skiplist,
         Format::Twoskip,
         Format::Flat,
         Format::Twom,
         Format::Zeroskip,
         Format::Berkeley,
+        Format::Lmdb,
         Format::Show,
         Format::Json,
         Format::Text,
@@ -86,6 +90,7 @@ impl Format {
             Format::Twom => "twom",
             Format::Zeroskip => "zeroskip",
             Format::Berkeley => "berkeley",
+            Format::Lmdb => "lmdb",
             Format::Show => "show",
             Format::Json => "json",
             Format::Text => "text",
@@ -300,6 +305,7 @@ pub fn open_parts(parts: Parts<'_>, format: Format) -> Box<dyn Database<'_> + '_
         Format::Twom => Box::new(twom::Db::new(bytes)),
         Format::Zeroskip => Box::new(zeroskip::Db::new(parts)),
         Format::Berkeley => Box::new(berkeley::Db::new(parts)),
+        Format::Lmdb => Box::new(lmdb::Db::new(bytes)),
         Format::Show | Format::Json | Format::Text => crate::text::open(bytes, format),
     }
 }
