@@ -100,7 +100,7 @@ fn what_is_no_mailbox_list_is_refused_with_what_it_looks_like() {
     assert_refused(&["show", text(&gzip)], &["not a mailbox list", "gzip data"]);
     assert_refused(&["show", "--as", "flat", text(&gzip)], &["not a flat file", "gzip data"]);
     let sqlite = write("sqlite", b"SQLite format 3\0 and so on");
-    assert_refused(&["verify", text(&sqlite)], &["an SQLite file"]);
+    assert_refused(&["show", "--as", "twoskip", text(&sqlite)], &["not a twoskip file", "an SQLite file"]);
     let noise: Vec<u8> = (0..999u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8 & 0x8F).collect();
     assert_refused(&["list", text(&write("noise", &noise))], &["not a mailbox list"]);
     let twoskip = corpus().join("cyrus-3.6.1/murder-twoskip/be1.twoskip.db");

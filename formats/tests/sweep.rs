@@ -68,7 +68,7 @@ fn sweep_tiles(file: &Genuine) {
 fn tiles_cover_every_file_cut_off_or_overwritten_anywhere() {
     let files = common::genuine(65_536);
     let databases = [Format::Skiplist, Format::Twoskip, Format::Twom, Format::Flat];
-    let read_only = [Format::Zeroskip, Format::Berkeley, Format::Lmdb];
+    let read_only = [Format::Zeroskip, Format::Berkeley, Format::Lmdb, Format::Sql];
     let dumps = [Format::Show, Format::Json, Format::Text];
     for format in databases.into_iter().chain(read_only).chain(dumps) {
         assert!(files.iter().any(|file| file.format == format), "no {format} in the corpus");

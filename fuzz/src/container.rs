@@ -223,7 +223,7 @@ fn recovered(bytes: &[u8], kept: &[Record<'_>], format: Format, order: KeyOrder)
     for record in kept {
         for part in [&record.key, &record.value] {
             // Long values of formats that consist of pages stand on pages of their own.
-            let is_paged = matches!(format, Format::Berkeley | Format::Lmdb);
+            let is_paged = matches!(format, Format::Berkeley | Format::Lmdb | Format::Sql);
             let span = if is_paged { Span::new(0, bytes.len() as u64) } else { record.span };
             let within = span.start as usize..span.end as usize;
             let there = |part: &[u8]| bytes.get(within.clone()).is_some_and(|bytes| bytes.contains_str(part));

@@ -11,7 +11,9 @@ pub mod reseal;
 pub mod wire;
 mod written;
 
-use coroner_formats::container::Format::{Berkeley, Flat, Json, Lmdb, Show, Skiplist, Text, Twom, Twoskip, Zeroskip};
+use coroner_formats::container::Format::{
+    Berkeley, Flat, Json, Lmdb, Show, Skiplist, Sql, Text, Twom, Twoskip, Zeroskip,
+};
 
 /// A fuzz target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -70,6 +72,14 @@ targets! {
     lmdb_carve = |bytes| container::carve(bytes, Lmdb);
     /// The last transaction of an LMDB file.
     lmdb_log = |bytes| container::log(bytes, Lmdb);
+    /// Tiles of an SQLite file.
+    sql_tiles = |bytes| container::tiles(bytes, Sql);
+    /// Live records of an SQLite file.
+    sql_view = |bytes| container::view(bytes, Sql);
+    /// Verification of an SQLite file.
+    sql_verify = |bytes| container::verify(bytes, Sql);
+    /// Carving an SQLite file.
+    sql_carve = |bytes| container::carve(bytes, Sql);
     /// Tiles of a twoskip file.
     twoskip_tiles = |bytes| sealed(bytes, reseal::twoskip, |bytes| container::tiles(bytes, Twoskip));
     /// Live records of a twoskip file.

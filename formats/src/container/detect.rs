@@ -79,7 +79,7 @@ pub fn detect(bytes: &[u8]) -> Detection {
         return Detection::certain(Format::Lmdb, "the magic of an LMDB file of another kind of host");
     }
     if bytes.starts_with(b"SQLite format 3\0") {
-        return Detection::foreign("an SQLite file");
+        return Detection::certain(Format::Sql, "the magic of an SQLite file");
     }
     damaged_database(cursor).or_else(|| foreign(bytes)).unwrap_or_else(|| text(bytes))
 }

@@ -24,6 +24,7 @@ pub mod order;
 pub mod pages;
 pub mod shape;
 pub mod skiplist;
+pub mod sql;
 pub mod twom;
 pub mod twoskip;
 mod write;
@@ -58,6 +59,8 @@ pub enum Format {
     Berkeley,
     /// One file of an LMDB environment; Cyrus 3.0.
     Lmdb,
+    /// An SQLite file; Cyrus 2.4 and later.
+    Sql,
     /// What `cyr_dbtool … show` prints.
     Show,
     /// `ctl_mboxlist -d` of 3.6 and later.
@@ -68,7 +71,7 @@ pub enum Format {
 
 impl Format {
     /// All formats, in the order help lists them.
-    pub const ALL: [Format; 10] = [
+    pub const ALL: [Format; 11] = [
         Format::Skiplist,
         Format::Twoskip,
         Format::Flat,
@@ -76,6 +79,7 @@ impl Format {
         Format::Zeroskip,
         Format::Berkeley,
         Format::Lmdb,
+        Format::Sql,
         Format::Show,
         Format::Json,
         Format::Text,
@@ -91,6 +95,7 @@ impl Format {
             Format::Zeroskip => "zeroskip",
             Format::Berkeley => "berkeley",
             Format::Lmdb => "lmdb",
+            Format::Sql => "sql",
             Format::Show => "show",
             Format::Json => "json",
             Format::Text => "text",
@@ -295,7 +300,8 @@ pub fn open(bytes: &[u8], format: Format) -> Box<dyn Database<'_> + '_> {
 }
 
 /// Opens a database that consists of several files: a berkeley database, then the log files of its environment in the order
-/// of their names; what [`zeroskip::gather`] makes of a directory. Other formats have one file, the first.
+/// of their names; an SQLite file, then its journal and its write-ahead log; what [`zeroskip::gather`] makes of a directory.
+/// Other formats have one file, the first.
 pub fn open_parts(parts: Parts<'_>, format: Format) -> Box<dyn Database<'_> + '_> {
     let bytes = parts.first().bytes;
     match format {
@@ -306,6 +312,7 @@ pub fn open_parts(parts: Parts<'_>, format: Format) -> Box<dyn Database<'_> + '_
         Format::Zeroskip => Box::new(zeroskip::Db::new(parts)),
         Format::Berkeley => Box::new(berkeley::Db::new(parts)),
         Format::Lmdb => Box::new(lmdb::Db::new(bytes)),
+        Format::Sql => Box::new(sql::Db::new(parts)),
         Format::Show | Format::Json | Format::Text => crate::text::open(bytes, format),
     }
 }
