@@ -68,13 +68,10 @@ fn what_is_no_regular_file_is_refused_without_blocking() {
     rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
         .expect("a FIFO");
     let _socket = UnixListener::bind(path("socket")).expect("a socket");
-    fs::create_dir(path("zeroskip")).expect("a folder");
-    fs::write(path("zeroskip/.zsdb"), b"").expect("written");
     symlink("loop", path("loop")).expect("a link");
-    let cases: [(&str, &[&str]); 6] = [
+    let cases: [(&str, &[&str]); 5] = [
         ("fifo", &["a FIFO"]),
         ("socket", &["a socket"]),
-        ("zeroskip", &["zeroskip", "not read by this version"]),
         (".", &["a directory"]),
         ("missing", &["no such file", "check the path"]),
         ("loop", &["symbolic links"]),
@@ -100,9 +97,7 @@ fn what_is_no_mailbox_list_is_refused_with_what_it_looks_like() {
     assert_refused(&["show", text(&gzip)], &["not a mailbox list", "gzip data"]);
     assert_refused(&["show", "--as", "flat", text(&gzip)], &["not a flat file", "gzip data"]);
     let sqlite = write("sqlite", b"SQLite format 3\0 and so on");
-    assert_refused(&["verify", text(&sqlite)], &["an SQLite file"]);
-    let zeroskip = write("zeroskip", b"PIKSOREZ and so on");
-    assert_refused(&["inspect", text(&zeroskip)], &["zeroskip", "recognised but not read"]);
+    assert_refused(&["show", "--as", "twoskip", text(&sqlite)], &["not a twoskip file", "an SQLite file", "--as sql"]);
     let noise: Vec<u8> = (0..999u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8 & 0x8F).collect();
     assert_refused(&["list", text(&write("noise", &noise))], &["not a mailbox list"]);
     let twoskip = corpus().join("cyrus-3.6.1/murder-twoskip/be1.twoskip.db");
@@ -302,7 +297,7 @@ fn opening_a_file_twice_keeps_its_lock_until_both_are_done() {
     let options = Options::default();
     let first = Source::open(&path, &options).expect("opened");
     let second = Source::open(&other_name, &options).expect("opened");
-    assert!(first.bytes() == second.bytes());
+    assert!(first.parts().first().bytes == second.parts().first().bytes);
     drop(second);
     assert!(!writable(&path), "closing the second descriptor dropped the lock");
     first.still().expect("unchanged");

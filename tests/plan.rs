@@ -33,7 +33,7 @@ fn write_database(path: &Path, format: Format, records: &Records) {
 
 fn read_database(path: &Path, format: Format) -> Records {
     let bytes = fs::read(path).expect("a database");
-    let database = open(&bytes, format).expect("read");
+    let database = open(&bytes, format);
     let mut records = Records::new();
     database.view(KeyOrder::Unsigned, 1).walk(0, &mut |record| {
         records.insert(record.key.into_owned(), record.value.into_owned());

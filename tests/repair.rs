@@ -19,7 +19,7 @@ type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 /// The live records of a file.
 fn records(path: &Path) -> Records {
     let bytes = fs::read(path).expect("a database");
-    let database = open(&bytes, detect(&bytes).format.expect("a format")).expect("read");
+    let database = open(&bytes, detect(&bytes).format.expect("a format"));
     let mut records = Records::new();
     database.view(KeyOrder::Unsigned, 1).walk(0, &mut |record| {
         records.insert(record.key.into_owned(), record.value.into_owned());

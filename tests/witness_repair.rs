@@ -16,7 +16,7 @@ type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 /// The records of a database in the order of its keys.
 fn records(path: &Path) -> Pairs {
     let bytes = fs::read(path).expect("a database");
-    let database = open(&bytes, detect(&bytes).format.expect("a format")).expect("read");
+    let database = open(&bytes, detect(&bytes).format.expect("a format"));
     let mut records = Pairs::new();
     database.view(KeyOrder::Unsigned, 1).walk(0, &mut |record| {
         records.push((record.key.into_owned(), record.value.into_owned()));

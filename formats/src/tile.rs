@@ -11,7 +11,9 @@ pub enum Kind {
     Header,
     /// The list's first node, which holds only pointers.
     Dummy,
-    /// A key and its value.
+    /// The head of a page: its links, its counts, and where its items stand.
+    Page,
+    /// A key and its value, or a part of one that stands by itself.
     Record,
     /// A deletion.
     Delete,
@@ -35,6 +37,7 @@ impl Kind {
         match self {
             Kind::Header => "header",
             Kind::Dummy => "dummy",
+            Kind::Page => "page",
             Kind::Record => "record",
             Kind::Delete => "delete",
             Kind::Commit => "commit",

@@ -92,7 +92,7 @@ impl Case {
     }
 
     fn open<'b>(&self, bytes: &'b [u8]) -> Box<dyn Database<'b> + 'b> {
-        container::open(bytes, self.format).expect("a format that is read")
+        container::open(bytes, self.format)
     }
 
     /// The file is sound and holds `live`, by its pointers, by lookups, by carving and in the eyes of Cyrus.

@@ -13,7 +13,7 @@ use common::Genuine;
 
 /// Tiles must cover `bytes` from 0 to its length without gap or overlap.
 fn assert_covered(bytes: &[u8], format: Format, what: impl Fn() -> String) {
-    let db = open(bytes, format).expect("a format that is read");
+    let db = open(bytes, format);
     let mut at = 0;
     for tile in db.tiles() {
         assert!(tile.span.start == at && tile.span.end > at, "{}: tile {} behind {at}", what(), tile.span);
@@ -32,6 +32,14 @@ fn overwriting(offset: usize, old: u8) -> u8 {
 fn portions(len: usize) -> impl ParallelIterator<Item = std::ops::Range<usize>> {
     let size = 1024;
     (0..len.div_ceil(size)).into_par_iter().map(move |i| i * size..((i + 1) * size).min(len))
+}
+
+/// Whether to try a file at every byte. 2.2.13 to 2.5.17 wrote the same pages with the same library: the larger files of the
+/// last stand for those of all.
+fn is_swept(file: &Genuine) -> bool {
+    let is_like = file.format == Format::Berkeley && file.bytes.len() > 16_384;
+    !is_like
+        || !["cyrus-2.2.13/", "cyrus-2.3.19/", "cyrus-2.4.22/"].iter().any(|release| file.name.starts_with(release))
 }
 
 fn sweep_tiles(file: &Genuine) {
@@ -59,12 +67,13 @@ fn sweep_tiles(file: &Genuine) {
 #[test]
 fn tiles_cover_every_file_cut_off_or_overwritten_anywhere() {
     let files = common::genuine(65_536);
-    let formats =
-        [Format::Skiplist, Format::Twoskip, Format::Twom, Format::Flat, Format::Show, Format::Json, Format::Text];
-    for format in formats {
+    let databases = [Format::Skiplist, Format::Twoskip, Format::Twom, Format::Flat];
+    let read_only = [Format::Zeroskip, Format::Berkeley, Format::Lmdb, Format::Sql];
+    let dumps = [Format::Show, Format::Json, Format::Text];
+    for format in databases.into_iter().chain(read_only).chain(dumps) {
         assert!(files.iter().any(|file| file.format == format), "no {format} in the corpus");
     }
-    files.par_iter().for_each(sweep_tiles);
+    files.par_iter().filter(|file| is_swept(file)).for_each(sweep_tiles);
     println!("{} files, {} bytes", files.len(), files.iter().map(|file| file.bytes.len()).sum::<usize>());
 }
 

@@ -10,7 +10,7 @@ use coroner_formats::text::rules;
 /// What verify finds: codes and spans.
 fn found(format: Format, bytes: &[u8]) -> Vec<(&'static str, Range<u64>)> {
     let mut found = Vec::new();
-    let dump: Box<dyn Database<'_>> = open(bytes, format).unwrap();
+    let dump: Box<dyn Database<'_>> = open(bytes, format);
     dump.verify(Depth::Full, &mut |finding| {
         assert!(!finding.message.is_empty());
         found.push((finding.rule.code, finding.span.start..finding.span.end));
@@ -105,8 +105,7 @@ fn text_09_long_line() {
     let cut = format!("{}\n{}", &long[..16_383], &long[16_383..]);
     only(Format::Text, format!("{cut}user.b\t0 p \n").as_bytes(), "TEXT-9", cut.as_bytes());
     let bytes = format!("{cut}user.b\t0 p \n");
-    let carved =
-        open(bytes.as_bytes(), Format::Text).unwrap().carve(coroner_formats::container::KeyOrder::Unsigned).kept;
+    let carved = open(bytes.as_bytes(), Format::Text).carve(coroner_formats::container::KeyOrder::Unsigned).kept;
     assert_eq!(carved[0].record.value.as_ref(), &long.as_bytes()[7..long.len() - 1]);
     assert_eq!(carved.len(), 2);
 }

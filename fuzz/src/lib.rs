@@ -11,7 +11,9 @@ pub mod reseal;
 pub mod wire;
 mod written;
 
-use coroner_formats::container::Format::{Flat, Json, Show, Skiplist, Text, Twom, Twoskip};
+use coroner_formats::container::Format::{
+    Berkeley, Flat, Json, Lmdb, Show, Skiplist, Sql, Text, Twom, Twoskip, Zeroskip,
+};
 
 /// A fuzz target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
@@ -42,6 +44,42 @@ targets! {
     skiplist_log = |bytes| container::log(bytes, Skiplist);
     /// What Cyrus makes of a skiplist.
     skiplist_as_cyrus = |bytes| container::as_cyrus(bytes, Skiplist);
+    /// Tiles of a Berkeley DB file.
+    berkeley_tiles = |bytes| container::tiles(bytes, Berkeley);
+    /// Live records of a Berkeley DB file.
+    berkeley_view = |bytes| container::view(bytes, Berkeley);
+    /// Verification of a Berkeley DB file.
+    berkeley_verify = |bytes| container::verify(bytes, Berkeley);
+    /// Carving a Berkeley DB file.
+    berkeley_carve = |bytes| container::carve(bytes, Berkeley);
+    /// Tiles of a zeroskip data file.
+    zeroskip_tiles = |bytes| container::tiles(bytes, Zeroskip);
+    /// Live records of a zeroskip data file.
+    zeroskip_view = |bytes| container::view(bytes, Zeroskip);
+    /// Verification of a zeroskip data file.
+    zeroskip_verify = |bytes| container::verify(bytes, Zeroskip);
+    /// Carving a zeroskip data file.
+    zeroskip_carve = |bytes| container::carve(bytes, Zeroskip);
+    /// Transactions of a zeroskip data file.
+    zeroskip_log = |bytes| container::log(bytes, Zeroskip);
+    /// Tiles of an LMDB file.
+    lmdb_tiles = |bytes| container::tiles(bytes, Lmdb);
+    /// Live records of an LMDB file.
+    lmdb_view = |bytes| container::view(bytes, Lmdb);
+    /// Verification of an LMDB file.
+    lmdb_verify = |bytes| container::verify(bytes, Lmdb);
+    /// Carving an LMDB file.
+    lmdb_carve = |bytes| container::carve(bytes, Lmdb);
+    /// The last transaction of an LMDB file.
+    lmdb_log = |bytes| container::log(bytes, Lmdb);
+    /// Tiles of an SQLite file.
+    sql_tiles = |bytes| container::tiles(bytes, Sql);
+    /// Live records of an SQLite file.
+    sql_view = |bytes| container::view(bytes, Sql);
+    /// Verification of an SQLite file.
+    sql_verify = |bytes| container::verify(bytes, Sql);
+    /// Carving an SQLite file.
+    sql_carve = |bytes| container::carve(bytes, Sql);
     /// Tiles of a twoskip file.
     twoskip_tiles = |bytes| sealed(bytes, reseal::twoskip, |bytes| container::tiles(bytes, Twoskip));
     /// Live records of a twoskip file.

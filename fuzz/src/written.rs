@@ -101,7 +101,7 @@ pub fn file(records: &[Pair], format: Format, order: KeyOrder) -> Vec<u8> {
 
 /// A file is sound, and a walk finds exactly these records.
 pub fn holds(bytes: &[u8], records: &[Pair], format: Format, order: KeyOrder) {
-    let db = container::open(bytes, format).expect("a format that is read");
+    let db = container::open(bytes, format);
     // Whether a line of a flat file looks cut depends on what records of mailboxes look like.
     if format != Format::Flat {
         db.verify(Depth::Full, &mut |finding| assert_eq!(finding.severity(), Severity::Note, "{finding:?}"));
@@ -127,7 +127,7 @@ pub fn writer(bytes: &[u8]) {
         return;
     }
     super::container::tiles(&bytes, format);
-    let db = container::open(&bytes, format).expect("a format that is read");
+    let db = container::open(&bytes, format);
     let view = db.view(order, 1);
     for (key, value) in &records {
         assert!(view.get(key).is_some_and(|record| record.value == &value[..]), "a record that is not found");
@@ -192,7 +192,7 @@ fn killed(before: &[u8], steps: &[Step], some: usize, records: &[Pair], format: 
     }
     let mut bytes = before.to_vec();
     steps.iter().take(some % (uncommitted + 1)).for_each(|step| step.apply(&mut bytes));
-    let carved = container::open(&bytes, format).expect("a format that is read").carve(order);
+    let carved = container::open(&bytes, format).carve(order);
     let kept = carved.kept.iter().map(|kept| (kept.record.key.to_vec(), kept.record.value.to_vec()));
     assert!(kept.eq(records.iter().cloned()), "carving a killed transaction finds other records");
 }

@@ -130,11 +130,15 @@ impl FormatName {
 
 impl ValueEnum for FormatName {
     fn value_variants<'a>() -> &'a [Self] {
-        const ALL: [FormatName; 7] = [
+        const ALL: [FormatName; 11] = [
             FormatName(Format::Skiplist),
             FormatName(Format::Twoskip),
             FormatName(Format::Twom),
             FormatName(Format::Flat),
+            FormatName(Format::Zeroskip),
+            FormatName(Format::Berkeley),
+            FormatName(Format::Lmdb),
+            FormatName(Format::Sql),
             FormatName(Format::Show),
             FormatName(Format::Json),
             FormatName(Format::Text),

@@ -66,7 +66,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         return Ok(Outcome::Findings);
     };
     let findings = watched("verifying", |_| findings(&*database));
-    let annotator = Annotator::new(source.bytes(), out.colour());
+    let annotator = Annotator::new(source.parts(), out.colour());
     let render = |piece: &Piece<'_, '_>| {
         if common.json { json::line(&object(piece)) + "\n" } else { annotator.tile(&piece.tile, &piece.findings) }
     };

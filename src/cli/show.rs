@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use coroner::failure::Failure;
 use coroner::formats::container::Record;
+use coroner::ops::findings::KEPT_PER_RULE;
 use coroner::ops::reading::Reading;
 use coroner::ops::{self, findings::Findings};
 use coroner::render::json::{self, Object};
@@ -39,7 +40,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         say_empty(&source);
         return Ok(Outcome::Findings);
     };
-    let reading = watched("verifying", |_| Reading::new(&source, &*database))?;
+    let reading = watched("verifying", |_| Reading::as_stored(&source, &*database, KEPT_PER_RULE))?;
     say_findings(&source.name(), &reading.findings);
     let json = common.json;
     watched("reading", |watch| {

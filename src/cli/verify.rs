@@ -125,7 +125,7 @@ fn document(path: &Path, done: &Result<(Source, Option<Verified>), Failure>) -> 
         Ok(done) => done,
         Err(failure) => return object.with("verdict", "failed").with("error", failure.to_string()).done(),
     };
-    let object = object.with("len", source.bytes().len()).with_some("format", source.format().map(|f| f.as_str()));
+    let object = object.with("len", source.len()).with_some("format", source.format().map(|f| f.as_str()));
     let Some(Verified { findings, survey, .. }) = verified else {
         return object.with("verdict", "empty").with("message", EMPTY).done();
     };

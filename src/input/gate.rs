@@ -24,10 +24,6 @@ pub(super) fn admit(path: &Path) -> Result<Stat, Failure> {
 }
 
 fn directory(path: &Path) -> Failure {
-    if path.join(".zsdb").exists() {
-        let what = "a zeroskip database (a directory with .zsdb), recognised but not read by this version of coroner";
-        return Failure::file(path, what, "convert it to twoskip with Cyrus' cvt_cyrusdb");
-    }
     let inside = path.join("mailboxes.db");
     let next = if inside.exists() { format!("try {}", inside.display()) } else { "name a file in it".into() };
     Failure::file(path, "a directory, not a file", next)

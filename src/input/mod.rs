@@ -4,6 +4,7 @@
 //! readers take, and compared with itself when the work is done. Only a file that is to be replaced is locked as Cyrus'
 //! writers do, for which it has to be opened for writing.
 
+mod beside;
 mod gate;
 mod held;
 mod lock;

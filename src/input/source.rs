@@ -6,22 +6,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::Options;
+use super::beside;
 use super::gate::plain;
 use super::held::Held;
 use crate::failure::Failure;
-use crate::formats::container::{self, Database, Detection, Format, KeyOrder};
-use crate::formats::image::Image;
+use crate::formats::container::{self, Database, Detection, Format, KeyOrder, zeroskip};
+use crate::formats::image::{Image, Parts};
 use crate::render::text::printable;
 
 enum Bytes {
     Held(Arc<Held>),
     Stdin(Image),
+    /// The files of a folder.
+    Folder(Files),
 }
+
+/// Files that belong together.
+type Files = Vec<(PathBuf, Arc<Held>)>;
 
 /// An opened file. Its lock, if any, lasts as long as it lives.
 pub struct Source {
     path: PathBuf,
     bytes: Bytes,
+    /// Files that hold what this one may lack.
+    beside: Files,
     detection: Detection,
     format: Option<Format>,
     order: Option<KeyOrder>,
@@ -34,23 +42,41 @@ impl Source {
     /// A file of zero bytes opens, without a [format](Source::format): Cyrus takes it for a new database.
     ///
     /// # Errors
-    /// Whatever is no regular file, cannot be read or locked, is no database, or is one that this version does not read.
+    /// Whatever is no regular file, cannot be read or locked, or is no database.
     pub fn open(path: &Path, options: &Options) -> Result<Source, Failure> {
         let bytes = if path.as_os_str() == "-" {
             let mut bytes = Vec::new();
             let read = std::io::stdin().lock().read_to_end(&mut bytes);
             read.map_err(|error| Failure::file(path, plain(error), "check what is piped into it"))?;
             Bytes::Stdin(Image::from(bytes))
+        } else if let Some(files) = beside::folder(path) {
+            Bytes::Folder(hold(&files, options)?)
         } else {
             Bytes::Held(Held::open(path, options)?)
         };
         let detection = container::detect_named(bytes_of(&bytes), path);
-        let mut source =
-            Source { path: path.to_owned(), bytes, detection, format: None, order: options.order, at: options.at };
+        let mut source = Source {
+            path: path.to_owned(),
+            bytes,
+            beside: Vec::new(),
+            detection,
+            format: None,
+            order: options.order,
+            at: options.at,
+        };
         if !source.is_empty() {
             source.format = Some(source.choose(options.format)?);
         }
+        source.beside = hold(&source.belonging(), options)?;
         Ok(source)
+    }
+
+    /// Files beside this one that belong to it.
+    fn belonging(&self) -> Vec<PathBuf> {
+        match (&self.bytes, self.format) {
+            (Bytes::Held(_), Some(format)) => beside::files(&self.path, format),
+            _ => Vec::new(),
+        }
     }
 
     /// The format to read it as: the forced one unless the file is certainly something else, or the one it looks like.
@@ -70,17 +96,7 @@ impl Source {
                 wrong(format!("leave out --as, or use --as {other}"))
             }
             None if self.detection.certain => wrong("name a mailboxes.db".into()),
-            _ => self.readable(format),
-        }
-    }
-
-    fn readable(&self, format: Format) -> Result<Format, Failure> {
-        match container::open(&[], format) {
-            Ok(_) => Ok(format),
-            Err(unsupported) => {
-                let next = "convert it to twoskip with Cyrus' cvt_cyrusdb, or give coroner what ctl_mboxlist -d prints";
-                Err(Failure::file(&self.path, unsupported, next))
-            }
+            _ => Ok(format),
         }
     }
 
@@ -94,22 +110,42 @@ impl Source {
         printable(self.path.as_os_str().as_encoded_bytes())
     }
 
-    /// The bytes of the file.
-    pub fn bytes(&self) -> &[u8] {
-        bytes_of(&self.bytes)
+    /// All files of the database, in one space of offsets.
+    pub fn parts(&self) -> Parts<'_> {
+        let mut parts = match &self.bytes {
+            Bytes::Folder(files) => return zeroskip::gather(named(files).collect()),
+            Bytes::Held(held) => Parts::one(&held.image),
+            Bytes::Stdin(image) => Parts::one(image),
+        };
+        named(&self.beside).for_each(|(name, bytes)| parts.push(name, bytes));
+        parts
+    }
+
+    /// Digest of all its files.
+    pub fn blake3(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        for part in self.parts().iter() {
+            hasher.update(part.bytes);
+        }
+        *hasher.finalize().as_bytes()
+    }
+
+    /// Number of bytes of all its files.
+    pub fn len(&self) -> u64 {
+        self.parts().len()
     }
 
     /// What the system says of the file; `None` for standard input.
     pub fn metadata(&self) -> Option<Metadata> {
         match &self.bytes {
             Bytes::Held(held) => held.metadata(),
-            Bytes::Stdin(_) => None,
+            Bytes::Stdin(_) | Bytes::Folder(_) => None,
         }
     }
 
     /// Whether the file has no bytes at all.
     pub fn is_empty(&self) -> bool {
-        self.bytes().is_empty()
+        bytes_of(&self.bytes).is_empty()
     }
 
     /// The transaction after which to read the file's state, if not the last.
@@ -134,7 +170,7 @@ impl Source {
 
     /// The database in it; `None` for a file of zero bytes.
     pub fn database(&self) -> Option<Box<dyn Database<'_> + '_>> {
-        self.format.and_then(|format| container::open(self.bytes(), format).ok())
+        self.format.map(|format| container::open_parts(self.parts(), format))
     }
 
     /// The order that the user says the keys stand in.
@@ -155,14 +191,14 @@ impl Source {
         (matches!(self.bytes, Bytes::Held(_)) && path.exists()).then_some(path)
     }
 
-    /// Whether the locked file is still the one at `path`; standard input never is.
+    /// Whether the locked file is still the one at `path`; standard input and folders never are.
     ///
     /// # Errors
     /// When nothing, or no regular file, is there any more.
     pub fn is_at(&self, path: &Path) -> Result<bool, Failure> {
         match &self.bytes {
             Bytes::Held(held) => held.is_at(path),
-            Bytes::Stdin(_) => Ok(false),
+            Bytes::Stdin(_) | Bytes::Folder(_) => Ok(false),
         }
     }
 
@@ -171,17 +207,37 @@ impl Source {
     /// # Errors
     /// If its length, time of modification or inode is another than at opening.
     pub fn still(&self) -> Result<(), Failure> {
-        match &self.bytes {
-            Bytes::Held(held) => held.still(&self.path),
-            Bytes::Stdin(_) => Ok(()),
-        }
+        let files: &[(PathBuf, Arc<Held>)] = match &self.bytes {
+            Bytes::Held(held) => {
+                held.still(&self.path)?;
+                &self.beside
+            }
+            Bytes::Folder(files) => files,
+            Bytes::Stdin(_) => &[],
+        };
+        files.iter().try_for_each(|(path, held)| held.still(path))
     }
 }
 
+/// Opens files that belong together.
+fn hold(paths: &[PathBuf], options: &Options) -> Result<Files, Failure> {
+    paths.iter().map(|path| Ok((path.clone(), Held::open(path, options)?))).collect()
+}
+
+/// Files with their names.
+fn named(files: &Files) -> impl Iterator<Item = (String, &[u8])> {
+    files.iter().map(|(path, held)| (beside::name(path), &held.image[..]))
+}
+
+/// The bytes that tell what it is: of a folder, those of the first file that holds data.
 fn bytes_of(bytes: &Bytes) -> &[u8] {
     match bytes {
         Bytes::Held(held) => &held.image,
         Bytes::Stdin(image) => image,
+        Bytes::Folder(files) => {
+            let data = named(files).find(|(name, bytes)| name != zeroskip::DOT_NAME && !bytes.is_empty());
+            data.map_or(&[], |(_, bytes)| bytes)
+        }
     }
 }
 
@@ -202,6 +258,7 @@ fn article(format: Format) -> String {
     match format {
         Format::Show => "what `cyr_dbtool … show` prints".into(),
         Format::Json | Format::Text => format!("a dump of ctl_mboxlist ({format})"),
+        Format::Lmdb | Format::Sql => format!("an {format} file"),
         _ => format!("a {format} file"),
     }
 }

@@ -26,8 +26,8 @@ enum Records<'a, 's> {
     View(Box<dyn View<'a> + 's>, &'s dyn Database<'a>),
     /// What carving brought up, in this order.
     Carved(Vec<Record<'a>>, KeyOrder),
-    /// As of an earlier transaction, in this order.
-    Past(Vec<Record<'a>>, KeyOrder),
+    /// As of an earlier transaction, or of a file that can't be searched, in this order.
+    Listed(Vec<Record<'a>>, KeyOrder),
     /// Those of a recovery, in its order.
     Kept(&'s [Recovered<'a>], KeyOrder),
 }
@@ -49,23 +49,44 @@ impl<'a, 's> Reading<'a, 's> {
     /// # Errors
     /// As of [`Reading::new`].
     pub fn keeping(source: &Source, database: &'s dyn Database<'a>, per_rule: usize) -> Result<Self, Failure> {
+        Reading::as_stored(source, database, per_rule).map(Reading::searchable)
+    }
+
+    /// The same, in the file's own order even where that helps nobody to find a key: that of a hash table.
+    ///
+    /// # Errors
+    /// As of [`Reading::new`].
+    pub fn as_stored(source: &Source, database: &'s dyn Database<'a>, per_rule: usize) -> Result<Self, Failure> {
         let mut findings = Findings::keeping(per_rule);
         database.verify(Depth::Structure, &mut |finding| findings.push(finding));
         findings.sort();
         let records = if let Some(number) = source.at() {
             let order = source.order(database);
             let records = database.at(number, order).ok_or_else(|| source.has_no_transaction(number))?;
-            Records::Past(records, order)
+            Records::Listed(records, order)
         } else if findings.is_clean() {
             // A walk follows the file's own pointers; which order they keep matters only for looking up keys.
             let order = source.forced_order().unwrap_or(KeyOrder::Unsigned);
-            Records::View(database.view(order, parts(source.bytes().len() as u64)), database)
+            Records::View(database.view(order, parts(source.len())), database)
         } else {
             let order = source.order(database);
             let records = database.carve(order).kept.into_iter().map(|kept| kept.record).collect();
             Records::Carved(records, order)
         };
         Ok(Reading { findings, format: database.format(), order: source.forced_order(), records })
+    }
+
+    /// Lists the records in key order if the file itself can't be searched.
+    fn searchable(mut self) -> Self {
+        let Records::View(_, database) = &self.records else { return self };
+        if !database.is_searchable() {
+            let order = self.order.unwrap_or_else(|| database.order().best(usual_order(self.format)));
+            let mut records = Vec::new();
+            self.each(|record| records.push(record));
+            records.sort_by(|a, b| order.compare(&a.key, &b.key));
+            self.records = Records::Listed(records, order);
+        }
+        self
     }
 
     /// The records of a database that was verified and found sound, whose keys stand in `order`.
@@ -91,7 +112,7 @@ impl<'a, 's> Reading<'a, 's> {
         match &self.records {
             Records::View(view, _) => view.parts(),
             Records::Kept(records, _) => records.len().div_ceil(PART_RECORDS).max(1),
-            Records::Carved(..) | Records::Past(..) => 1,
+            Records::Carved(..) | Records::Listed(..) => 1,
         }
     }
 
@@ -103,7 +124,7 @@ impl<'a, 's> Reading<'a, 's> {
                 let part = records.chunks(PART_RECORDS).nth(part).unwrap_or_default();
                 let _ = part.iter().all(|recovered| visit(recovered.record.clone()));
             }
-            Records::Carved(records, _) | Records::Past(records, _) => {
+            Records::Carved(records, _) | Records::Listed(records, _) => {
                 let _ = records.iter().all(|record| visit(record.clone()));
             }
         }
@@ -131,7 +152,7 @@ impl<'a, 's> Reading<'a, 's> {
                 let mut found = records.iter().filter(|recovered| recovered.record.key.starts_with(prefix));
                 let _ = found.all(|recovered| visit(recovered.record.clone()));
             }
-            Records::Carved(records, _) | Records::Past(records, _) => {
+            Records::Carved(records, _) | Records::Listed(records, _) => {
                 let mut found = records.iter().filter(|record| record.key.starts_with(prefix));
                 let _ = found.all(|record| visit(record.clone()));
             }
@@ -145,7 +166,7 @@ impl<'a, 's> Reading<'a, 's> {
                 // Cheaper than reading all keys to tell their order: only the right one finds a key that is there.
                 KeyOrder::ALL.into_iter().any(|order| database.view(order, 1).get(key).is_some())
             }
-            Records::Carved(records, order) | Records::Past(records, order) => {
+            Records::Carved(records, order) | Records::Listed(records, order) => {
                 records.binary_search_by(|record| order.compare(&record.key, key)).is_ok()
             }
             Records::Kept(records, order) => {
@@ -158,7 +179,7 @@ impl<'a, 's> Reading<'a, 's> {
     pub fn lookup(&self, order: KeyOrder) -> Lookup<'a, '_> {
         match &self.records {
             Records::View(_, database) => Lookup::View(database.view(order, 1)),
-            Records::Carved(records, order) | Records::Past(records, order) => Lookup::List(records, *order),
+            Records::Carved(records, order) | Records::Listed(records, order) => Lookup::List(records, *order),
             Records::Kept(records, order) => Lookup::Kept(records, *order),
         }
     }

@@ -14,9 +14,7 @@ use crate::render::text::printable;
 /// The source as a plan is bound to it.
 pub fn bound(source: &Source, order: Option<KeyOrder>) -> Option<Bound> {
     let path = super::document::absolute(source.path());
-    let bytes = source.bytes();
-    let blake3 = *blake3::hash(bytes).as_bytes();
-    Some(Bound { path, len: bytes.len() as u64, blake3, format: source.format()?, order })
+    Some(Bound { path, len: source.len(), blake3: source.blake3(), format: source.format()?, order })
 }
 
 /// Refuses a source that is not, byte for byte, the file that the plan was made for.
@@ -27,11 +25,11 @@ pub fn check(plan: &Plan, source: &Source) -> Result<(), Failure> {
     let refuse = |what: String| {
         Err(Failure::file(source.path(), what, "nothing was done; make a new plan of this file with `coroner repair`"))
     };
-    let (len, wanted) = (source.bytes().len() as u64, &plan.source);
+    let (len, wanted) = (source.len(), &plan.source);
     if len != wanted.len {
         return refuse(format!("is not the file that the plan was made for: it has {len} bytes, not {}", wanted.len));
     }
-    if blake3::hash(source.bytes()) != blake3::Hash::from_bytes(wanted.blake3) {
+    if source.blake3() != wanted.blake3 {
         return refuse("is not the file that the plan was made for: it was changed, its digest is another one".into());
     }
     if source.format() != Some(wanted.format) {

@@ -49,7 +49,7 @@ pub fn swap(plan: &Plan, source: &Source, reading: &Reading<'_, '_>, now: u64) -
     let mut kept = Kept::default();
     let backup = kept.save(&path, "backup", "", now, |file| {
         file.take_after(&like)?;
-        Ok(file.write_all(source.bytes()))
+        Ok(file.write_all(source.parts().first().bytes))
     })?;
     let undo = kept.save(&path, "undo", ".json", now, |file| {
         file.take_after(&like)?;

@@ -180,7 +180,7 @@ impl LiveFile {
     /// Writes its live records to a new file in its place.
     fn rewrite(&mut self) -> Result<(), Failure> {
         let image = self.image()?;
-        let database = container::open(&image, self.format).map_err(|error| self.refuse(error))?;
+        let database = container::open(&image, self.format);
         let mut records = Vec::new();
         database.view(self.order, 1).walk(0, &mut |record| {
             records.push(record);
@@ -205,7 +205,7 @@ impl LiveFile {
         if image.is_empty() {
             return Ok(());
         }
-        let database = container::open(&image, self.format).map_err(|error| self.refuse(error))?;
+        let database = container::open(&image, self.format);
         self.order = database.order().best(usual_order(self.format));
         let mut clean = true;
         let mut first = None;
@@ -274,10 +274,6 @@ impl LiveFile {
 
     fn look(&self) -> Result<Stamp, Failure> {
         Ok(Stamp::of(&self.metadata()?))
-    }
-
-    fn refuse(&self, what: impl std::fmt::Display) -> Failure {
-        Failure::file(&self.path, what, "convert it with `coroner convert FILE -o NEW --to twoskip`")
     }
 }
 

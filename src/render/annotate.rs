@@ -7,7 +7,7 @@ use hexyl::{BorderStyle, PrinterBuilder};
 
 use super::text::{finding_line, printable, size, value};
 use crate::formats::finding::{Finding, Severity};
-use crate::formats::image::Cursor;
+use crate::formats::image::Parts;
 use crate::formats::tile::{Kind, Tile};
 
 const BOLD: Style = Style::new().bold();
@@ -17,16 +17,16 @@ const YELLOW: Style = AnsiColor::Yellow.on_default();
 const GREEN: Style = AnsiColor::Green.on_default();
 
 /// Writes tiles for people, in colours or without.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Annotator<'a> {
-    file: Cursor<'a>,
+    files: Parts<'a>,
     colour: bool,
 }
 
 impl<'a> Annotator<'a> {
-    /// For the tiles of the file whose bytes these are.
-    pub fn new(bytes: &'a [u8], colour: bool) -> Self {
-        Annotator { file: Cursor::new(bytes), colour }
+    /// For the tiles of a database that consists of these files.
+    pub fn new(files: Parts<'a>, colour: bool) -> Self {
+        Annotator { files, colour }
     }
 
     /// A tile, what was found wrong in it, and its bytes.
@@ -51,7 +51,7 @@ impl<'a> Annotator<'a> {
 
     /// A tile's bytes, long repetitions shortened.
     fn bytes(&self, tile: &Tile<'_>) -> String {
-        let bytes = self.file.span(tile.span).unwrap_or_default();
+        let bytes = self.files.span(tile.span).unwrap_or_default();
         let mut dump = Vec::with_capacity(bytes.len().min(1 << 16) * 6);
         let mut printer = PrinterBuilder::new(&mut dump)
             .show_color(self.colour)
@@ -71,7 +71,7 @@ impl<'a> Annotator<'a> {
 
 fn kind_style(kind: Kind) -> Style {
     match kind {
-        Kind::Record | Kind::Header | Kind::Dummy => GREEN,
+        Kind::Record | Kind::Header | Kind::Page | Kind::Dummy => GREEN,
         Kind::Torn | Kind::Gap | Kind::Zeros => RED,
         Kind::Delete | Kind::Commit => YELLOW,
         Kind::Padding | Kind::Markup => DIM,

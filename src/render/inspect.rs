@@ -19,7 +19,7 @@ const INDENT: usize = 16;
 pub fn page(source: &Source, inspection: &Inspection<'_>) -> Vec<String> {
     let mut page = Page { lines: vec![source.name()] };
     page.say("format", &format!("{}: {}", inspection.format, source.detection().evidence));
-    page.say("size", &text::size(source.bytes().len() as u64));
+    page.say("size", &text::size(source.len()));
     for fact in &inspection.facts {
         page.say(&fact.name.replace('_', " "), &value(&fact.value));
     }
@@ -155,7 +155,7 @@ pub fn object(object: Object, source: &Source, inspection: &Inspection<'_>) -> J
     let object = object
         .with("format", inspection.format.as_str())
         .with("evidence", &*source.detection().evidence)
-        .with("len", source.bytes().len())
+        .with("len", source.len())
         .with("header", facts(&inspection.facts))
         .with("key_order", fitting.first().copied())
         .with("key_orders_fitting", fitting)

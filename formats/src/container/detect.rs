@@ -46,6 +46,8 @@ pub const SKIPLIST_MAGIC: &[u8; 20] = b"\xA1\x02\x8B\x0Dskiplist file\0\0\0";
 pub const TWOSKIP_MAGIC: &[u8; 20] = b"\xA1\x02\x8B\x0Dtwoskip file\0\0\0\0";
 /// First 16 bytes of a twom file.
 pub const TWOM_MAGIC: &[u8; 16] = b"\xA1\x02\x8B\x0Dtwomfile\0\0\0\0";
+/// Magic of an LMDB meta, in the order of the host.
+const LMDB_MAGIC: u32 = 0xBEEF_C0DE;
 /// First 8 bytes of a zeroskip data file, in the order of a little-endian and a big-endian host.
 const ZEROSKIP_MAGICS: [&[u8; 8]; 2] = [b"PIKSOREZ", b"ZEROSKIP"];
 
@@ -70,8 +72,14 @@ pub fn detect(bytes: &[u8]) -> Detection {
     if [cursor.be_u32(12), cursor.le_u32(12)].iter().any(|word| matches!(word, Some(0x0005_3162 | 0x0006_1561))) {
         return Detection::certain(Format::Berkeley, "the magic of a Berkeley DB file at offset 12");
     }
+    if cursor.le_u32(16) == Some(LMDB_MAGIC) {
+        return Detection::certain(Format::Lmdb, "the magic of an LMDB file at offset 16");
+    }
+    if [cursor.be_u32(16), cursor.le_u32(12), cursor.be_u32(12)].contains(&Some(LMDB_MAGIC)) {
+        return Detection::certain(Format::Lmdb, "the magic of an LMDB file of another kind of host");
+    }
     if bytes.starts_with(b"SQLite format 3\0") {
-        return Detection::foreign("an SQLite file");
+        return Detection::certain(Format::Sql, "the magic of an SQLite file");
     }
     damaged_database(cursor).or_else(|| foreign(bytes)).unwrap_or_else(|| text(bytes))
 }

@@ -14,16 +14,21 @@
 //! Rooms never import each other.
 
 pub mod append;
+pub mod berkeley;
 mod bits;
 pub mod detect;
 pub mod flat;
 mod lay;
+pub mod lmdb;
 pub mod order;
+pub mod pages;
 pub mod shape;
 pub mod skiplist;
+pub mod sql;
 pub mod twom;
 pub mod twoskip;
 mod write;
+pub mod zeroskip;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -34,7 +39,7 @@ pub use order::{KeyOrder, OrderTally};
 pub use write::{WriteError, WriteOptions, Written, write};
 
 use crate::finding::Sink;
-use crate::image::Span;
+use crate::image::{Parts, Span};
 use crate::tile::{Field, Tile};
 
 /// A container or dump format.
@@ -52,6 +57,10 @@ pub enum Format {
     Zeroskip,
     /// Berkeley DB btree or hash; Cyrus 1.6 to 2.5.
     Berkeley,
+    /// One file of an LMDB environment; Cyrus 3.0.
+    Lmdb,
+    /// An SQLite file; Cyrus 2.4 and later.
+    Sql,
     /// What `cyr_dbtool … show` prints.
     Show,
     /// `ctl_mboxlist -d` of 3.6 and later.
@@ -62,13 +71,15 @@ pub enum Format {
 
 impl Format {
     /// All formats, in the order help lists them.
-    pub const ALL: [Format; 9] = [
+    pub const ALL: [Format; 11] = [
         Format::Skiplist,
         Format::Twoskip,
         Format::Flat,
         Format::Twom,
         Format::Zeroskip,
         Format::Berkeley,
+        Format::Lmdb,
+        Format::Sql,
         Format::Show,
         Format::Json,
         Format::Text,
@@ -83,6 +94,8 @@ impl Format {
             Format::Twom => "twom",
             Format::Zeroskip => "zeroskip",
             Format::Berkeley => "berkeley",
+            Format::Lmdb => "lmdb",
+            Format::Sql => "sql",
             Format::Show => "show",
             Format::Json => "json",
             Format::Text => "text",
@@ -153,6 +166,10 @@ pub trait Database<'a>: Send + Sync {
     /// Checks every rule of the format up to `depth` ([`Depth::Full`] is [`Depth::Structure`] here: records are not a
     /// container's business). Goes on after each finding.
     fn verify(&self, depth: Depth, sink: &mut Sink<'_>);
+    /// Whether its keys stand in an order by which a view finds one without reading them all.
+    fn is_searchable(&self) -> bool {
+        true
+    }
     /// Live records by the file's own pointers, as Cyrus reads them: for files that `verify` has no error for.
     /// `parts` is how many parts are wanted.
     fn view<'s>(&'s self, order: KeyOrder, parts: usize) -> Box<dyn View<'a> + 's>;
@@ -160,6 +177,12 @@ pub trait Database<'a>: Send + Sync {
     /// with its provenance, what was lost, and what was never committed. Never less than what Cyrus would read of it,
     /// nothing that was never written, no deleted record. The kept records stand in `order`.
     fn carve(&self, order: KeyOrder) -> Carved<'a>;
+    /// What is left of records that were deleted or replaced, in file order, where the format does not keep them in a
+    /// log: bytes that nothing refers to any more. A reading, never proof.
+    /// The visitor answers `false` to stop.
+    fn remains(&self, visit: &mut dyn FnMut(Record<'a>) -> bool) {
+        let _ = visit;
+    }
     /// The transactions since the last checkpoint or repack in file order, the torn and uncommitted ones too; empty for
     /// formats that keep none. Streams: holds no more than one transaction and an index of live keys.
     fn log<'s>(&'s self, order: KeyOrder) -> Box<dyn Iterator<Item = Transaction<'a>> + 's>;
@@ -271,22 +294,25 @@ pub enum CyrusOutcome<'a> {
     Dies(String),
 }
 
-/// Why a file is not opened as a format although it was recognised.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{0} files are recognised but not read by this version of coroner")]
-pub struct Unsupported(pub Format);
-
 /// Opens a file's bytes as `format`: the registry of rooms.
-///
-/// # Errors
-/// [`Unsupported`] for formats that are recognised only.
-pub fn open(bytes: &[u8], format: Format) -> Result<Box<dyn Database<'_> + '_>, Unsupported> {
+pub fn open(bytes: &[u8], format: Format) -> Box<dyn Database<'_> + '_> {
+    open_parts(Parts::one(bytes), format)
+}
+
+/// Opens a database that consists of several files: a berkeley database, then the log files of its environment in the order
+/// of their names; an SQLite file, then its journal and its write-ahead log; what [`zeroskip::gather`] makes of a directory.
+/// Other formats have one file, the first.
+pub fn open_parts(parts: Parts<'_>, format: Format) -> Box<dyn Database<'_> + '_> {
+    let bytes = parts.first().bytes;
     match format {
-        Format::Skiplist => Ok(Box::new(skiplist::Db::new(bytes))),
-        Format::Twoskip => Ok(Box::new(twoskip::Db::new(bytes))),
-        Format::Twom => Ok(Box::new(twom::Db::new(bytes))),
-        Format::Flat => Ok(Box::new(flat::Flat::new(bytes))),
-        Format::Show | Format::Json | Format::Text => Ok(crate::text::open(bytes, format)),
-        _ => Err(Unsupported(format)),
+        Format::Skiplist => Box::new(skiplist::Db::new(bytes)),
+        Format::Twoskip => Box::new(twoskip::Db::new(bytes)),
+        Format::Flat => Box::new(flat::Flat::new(bytes)),
+        Format::Twom => Box::new(twom::Db::new(bytes)),
+        Format::Zeroskip => Box::new(zeroskip::Db::new(parts)),
+        Format::Berkeley => Box::new(berkeley::Db::new(parts)),
+        Format::Lmdb => Box::new(lmdb::Db::new(bytes)),
+        Format::Sql => Box::new(sql::Db::new(parts)),
+        Format::Show | Format::Json | Format::Text => crate::text::open(bytes, format),
     }
 }

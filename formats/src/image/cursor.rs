@@ -74,6 +74,12 @@ impl<'a> Cursor<'a> {
         self.bytes(offset, 8).map(BigEndian::read_u64)
     }
 
+    /// Little-endian u16 at `offset`.
+    #[inline]
+    pub fn le_u16(self, offset: u64) -> Option<u16> {
+        self.bytes(offset, 2).map(LittleEndian::read_u16)
+    }
+
     /// Little-endian u32 at `offset`.
     #[inline]
     pub fn le_u32(self, offset: u64) -> Option<u32> {

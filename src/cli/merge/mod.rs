@@ -110,7 +110,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     let (readings, damaged) = lists::readings(&opened, &databases)?;
     let origins = lists::origins(&readings);
     let sources = opened.iter().zip(readings.iter().zip(origins)).map(|(list, (reading, origin))| {
-        let len = list.source.bytes().len() as u64;
+        let len = list.source.len();
         merge::Source { name: list.name.clone(), reading, origin, len }
     });
     let sources: Vec<merge::Source<'_, '_, '_>> = sources.collect();

@@ -88,10 +88,10 @@ impl Store for Durable {
 
 /// The list in a sound database, and the release it is for.
 fn read(bytes: &[u8], format: Format, order: KeyOrder, era: Era) -> Result<(Era, List), Failure> {
-    let Ok(database) = container::open(bytes, format) else { return Ok((era, List::new(form(era)))) };
     if bytes.is_empty() {
         return Ok((era, List::new(form(era))));
     }
+    let database = container::open(bytes, format);
     let reading = Reading::sound(&*database, order);
     let account = Account::of(&reading);
     let era = if account.side.is_none() { era } else { account.era };
