@@ -10,8 +10,8 @@ use crate::formats::container::{self, Format, KeyOrder, Operation};
 use crate::formats::record::{
     Acl, Entry, Era, Family, Flag, Form, Key, KeyStyle, Kind, MbType, Name, Style, decode, encode,
 };
-use crate::murder::node::list::{List, State};
-use crate::murder::node::node::Stored;
+use crate::murder::node::Stored;
+use crate::murder::node::{Builder, List, State};
 use crate::ops::account::Account;
 use crate::ops::entries::Decoder;
 use crate::ops::reading::Reading;
@@ -41,14 +41,6 @@ impl Durable {
     pub fn format(&self) -> Format {
         self.live.format()
     }
-}
-
-/// What the list says of an entry; `None` for what no MUPDATE server tells.
-fn told<'e>(entry: &'e Entry<'_>) -> Option<(Cow<'e, [u8]>, Cow<'e, [u8]>)> {
-    if entry.is_tombstone() || entry.is_intermediate() {
-        return None;
-    }
-    Some((entry.location(), if entry.is_reserved() { Cow::Borrowed(b"") } else { entry.acl.to_text() }))
 }
 
 impl Store for Durable {
@@ -96,18 +88,19 @@ fn read(bytes: &[u8], format: Format, order: KeyOrder, era: Era) -> Result<(Era,
     let account = Account::of(&reading);
     let era = if account.side.is_none() { era } else { account.era };
     let decoder = Decoder::of(account.origin.style);
-    let mut rows: Vec<(Name<'static>, bool, Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut list = Builder::new(form(era));
     reading.each(|record| {
         let decoded = decode(&record.key, &record.value, &decoder.style());
         let (Key::Mailbox(name), Some(entry)) = (decoded.key, decoded.entry) else { return };
-        if let Some((location, acl)) = told(&entry) {
-            rows.push((name.into_owned(), entry.is_reserved(), location.into_owned(), acl.into_owned()));
+        // No MUPDATE server tells of these.
+        if entry.is_tombstone() || entry.is_intermediate() {
+            return;
         }
+        let acl = if entry.is_reserved() { Cow::Borrowed(&b""[..]) } else { entry.acl.to_text() };
+        let state = State { reserved: entry.is_reserved(), location: &entry.location(), acl: &acl };
+        list.push(&name, state);
     });
-    let list = List::of(
-        form(era),
-        rows.iter().map(|(name, reserved, location, acl)| (name.clone(), State { reserved: *reserved, location, acl })),
-    );
+    let list = list.finish();
     Ok((era, list))
 }
 

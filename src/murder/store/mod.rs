@@ -5,7 +5,7 @@ pub mod durable;
 use crate::failure::Failure;
 use crate::formats::record::Form;
 use crate::murder::node::List;
-use crate::murder::node::node::Stored;
+use crate::murder::node::Stored;
 
 /// Keeps a list.
 pub trait Store: Send {
