@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rayon::prelude::*;
+
 use super::Store;
 use crate::failure::Failure;
 use crate::formats::container::{self, Format, KeyOrder, Operation};
@@ -56,7 +58,7 @@ impl Store for Durable {
     }
 
     fn commit(&mut self, changes: &[Stored<'_>]) -> Result<(), Failure> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = now();
         let style = self.era.style();
         let record = |(name, state): &Stored<'_>| {
             let key = Key::Mailbox(name.clone().into_form(form(self.era))).encode(style.keys)?;
@@ -71,6 +73,19 @@ impl Store for Durable {
             })
             .collect();
         self.live.append(&operations)
+    }
+
+    fn replace(&mut self, list: &List) -> Result<(), Failure> {
+        let (now, era) = (now(), self.era);
+        let rows: Vec<(&[u8], State<'_>)> = list.iter().collect();
+        let record = |(key, state): &(&[u8], State<'_>)| {
+            let name = list.name(key).into_form(form(era));
+            let value = value(&name, *state, era, now);
+            Some((Key::Mailbox(name).encode(era.style().keys)?, value))
+        };
+        let records: Vec<(Vec<u8>, Vec<u8>)> = rows.par_iter().filter_map(record).collect();
+        let is_mailbox = |key: &[u8]| matches!(Key::decode(key, era.style().keys), Key::Mailbox(_));
+        self.live.replace_all(records, &is_mailbox)
     }
 
     fn is_stale(&mut self) -> Result<bool, Failure> {
@@ -102,6 +117,11 @@ fn read(bytes: &[u8], format: Format, order: KeyOrder, era: Era) -> Result<(Era,
     });
     let list = list.finish();
     Ok((era, list))
+}
+
+/// The time that records are written with.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn form(era: Era) -> Form {

@@ -21,6 +21,12 @@ pub trait Store: Send {
     /// When they are not.
     fn commit(&mut self, changes: &[Stored<'_>]) -> Result<(), Failure>;
 
+    /// Makes a whole list durable in the place of what is kept, all or nothing.
+    ///
+    /// # Errors
+    /// When it is not durable.
+    fn replace(&mut self, list: &List) -> Result<(), Failure>;
+
     /// Whether somebody else changed what is kept since the last load or commit.
     ///
     /// # Errors
@@ -38,6 +44,10 @@ impl Store for Memory {
     }
 
     fn commit(&mut self, _: &[Stored<'_>]) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn replace(&mut self, _: &List) -> Result<(), Failure> {
         Ok(())
     }
 
