@@ -8,7 +8,7 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::coroner;
@@ -150,7 +150,7 @@ fn main() {
 }
 
 /// A backend's list pushed to an empty master, each change durable.
-fn push(lab: Option<&Lab>, folder: &Path, backend: &PathBuf) {
+fn push(lab: Option<&Lab>, folder: &Path, backend: &Path) {
     let theirs = lab.map(|lab| {
         let mut master = lab.host("mup-empty", Part::Master, "twoskip");
         master.start();

@@ -110,14 +110,15 @@ impl Replay {
     fn compare(&mut self, file: &Path, section: &Section, exchange: &Exchange, answer: &[u8]) {
         self.exchanges += 1;
         let command = untagged(&exchange.sent).trim_end().to_vec();
-        if let Some(ours) = self.differences.get(&command) {
-            if untagged(answer).trim_end() == &ours[..] && (exchange.closed || answer != exchange.heard) {
-                self.used.insert(command);
-                if [untagged(&exchange.heard), untagged(answer)].iter().any(|answer| answer.starts_with(b"OK")) {
-                    self.refused.extend(exchange.sent.split_str("\"").nth(1).map(<[u8]>::to_vec));
-                }
-                return;
+        if let Some(ours) = self.differences.get(&command)
+            && untagged(answer).trim_end() == &ours[..]
+            && (exchange.closed || answer != exchange.heard)
+        {
+            self.used.insert(command);
+            if [untagged(&exchange.heard), untagged(answer)].iter().any(|answer| answer.starts_with(b"OK")) {
+                self.refused.extend(exchange.sent.split_str("\"").nth(1).map(<[u8]>::to_vec));
             }
+            return;
         }
         let same = if section.heading.starts_with("authentication failures") {
             // The server paused after a failure, and the recording ended before it went on.
@@ -133,7 +134,7 @@ impl Replay {
             };
             known(rows(answer))
                 == known(rows(&exchange.heard).into_iter().filter(|row| !row.0.contains_str("bangce")).collect())
-                && answer.lines().last() == exchange.heard.lines().last()
+                && answer.lines().next_back() == exchange.heard.lines().next_back()
         } else {
             answer == exchange.heard && (!exchange.closed || untagged(answer).starts_with(b"OK \"bye-bye\""))
         };

@@ -7,6 +7,7 @@ mod container;
 mod mupdate;
 mod record;
 pub mod reseal;
+#[allow(unused_imports, dead_code, reason = "coroner has uses for all of it")]
 #[path = "../../src/murder/wire/mod.rs"]
 pub mod wire;
 mod written;

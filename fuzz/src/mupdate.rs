@@ -25,7 +25,12 @@ fn read(bytes: &[u8], grammar: Grammar, limits: Limits, mut piece: impl FnMut() 
                         events.push(format!("{:?} {:?}", line.tag(), parse(line)));
                         continue;
                     }
-                    events.push(format!("{:?} {:?} {:?}", line.tag(), reply::parse(line), line.items().collect::<Vec<_>>()));
+                    events.push(format!(
+                        "{:?} {:?} {:?}",
+                        line.tag(),
+                        reply::parse(line),
+                        line.items().collect::<Vec<_>>()
+                    ));
                     let mut written = Vec::new();
                     encode::line(&mut written, line);
                     let mut again = Lexer::new(grammar, Limits::CYRUS, arity);

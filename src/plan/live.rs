@@ -154,6 +154,37 @@ impl LiveFile {
         })
     }
 
+    /// Puts a new file with these records in its place, and with what it holds under other keys than those that `replaced`
+    /// accepts.
+    ///
+    /// # Errors
+    /// When it is not in place; the file is then as it was.
+    pub fn replace_all(
+        &mut self,
+        mut records: Vec<(Vec<u8>, Vec<u8>)>,
+        replaced: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<(), Failure> {
+        self.locked(|live| {
+            live.mend()?;
+            let image = live.image()?;
+            if let Some(database) = container::open(&image, live.format).ok().filter(|_| !image.is_empty()) {
+                database.view(live.order, 1).walk(0, &mut |record| {
+                    if !replaced(&record.key) {
+                        records.push((record.key.into_owned(), record.value.into_owned()));
+                    }
+                    true
+                });
+            }
+            let order = live.order;
+            if !records.is_sorted_by(|a, b| order.compare(&a.0, &b.0).is_lt()) {
+                records.sort_by(|a, b| order.compare(&a.0, &b.0));
+            }
+            live.write(&records)?;
+            live.stamp = Some(live.look()?);
+            Ok(())
+        })
+    }
+
     fn try_append(&self, operations: &[Operation<'_>]) -> Result<container::Appended, AppendError> {
         let image = Image::open(&self.file).map_err(|_| AppendError::Unsound("it can't be read"))?;
         container::append(&image, self.format, self.order, operations)
@@ -183,14 +214,14 @@ impl LiveFile {
         let database = container::open(&image, self.format);
         let mut records = Vec::new();
         database.view(self.order, 1).walk(0, &mut |record| {
-            records.push(record);
+            records.push((record.key, record.value));
             true
         });
         self.write(&records)
     }
 
-    fn write(&mut self, records: &[Record<'_>]) -> Result<(), Failure> {
-        let pairs = || records.iter().map(|record| (&record.key, &record.value));
+    fn write<K: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, records: &[(K, V)]) -> Result<(), Failure> {
+        let pairs = || records.iter().map(|(key, value)| (key, value));
         let options = database::options(self.format, self.order, pairs());
         let like = self.metadata()?;
         let target = Target { path: &self.path, overwrite: true, like: Some(&like) };
@@ -228,7 +259,7 @@ impl LiveFile {
             return Err(Failure::file(&self.path, what, next));
         }
         self.keep_a_copy(&image)?;
-        self.write(&kept)
+        self.write(&kept.into_iter().map(|record| (record.key, record.value)).collect::<Vec<_>>())
     }
 
     /// Keeps the file as it was beside it.

@@ -319,6 +319,9 @@ pub fn rows_of(path: &Path) -> Rows {
     rows
 }
 
+/// Tag, word and items of a line.
+pub type Spoken = (Vec<u8>, Vec<u8>, Vec<Vec<u8>>);
+
 /// A MUPDATE connection that is logged in.
 pub struct Talk {
     pub socket: TcpStream,
@@ -344,7 +347,7 @@ impl Talk {
     }
 
     /// Tag, word, and the items of the next line.
-    pub fn line(&mut self) -> Option<(Vec<u8>, Vec<u8>, Vec<Vec<u8>>)> {
+    pub fn line(&mut self) -> Option<Spoken> {
         let mut buffer = [0; 65536];
         loop {
             if let Ok(Some(Event::Line)) = self.lexer.next_event() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bstr::ByteSlice;
 use coroner::formats::record::{Form, Name};
-use coroner::murder::node::{Config, ConnId, List, Node, State};
+use coroner::murder::node::{Builder, Config, ConnId, List, Node, State};
 use coroner::murder::session::server::{Greeting, Session, Step};
 use coroner::murder::wire::{Event, Grammar, Lexer, Limits, Reply, encode, reply};
 
@@ -167,8 +167,11 @@ impl Stage {
     }
 }
 
+/// Name, location, and ACL unless it is reserved.
+pub type Told = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+
 /// Rows of a recorded answer.
-pub fn rows(bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>, Option<Vec<u8>>)> {
+pub fn rows(bytes: &[u8]) -> Vec<Told> {
     let mut lexer = Lexer::new(Grammar::Reply, Limits::CYRUS, |_| usize::MAX);
     lexer.feed(bytes);
     let mut rows = Vec::new();
@@ -182,19 +185,13 @@ pub fn rows(bytes: &[u8]) -> Vec<(Vec<u8>, Vec<u8>, Option<Vec<u8>>)> {
 }
 
 /// A list of such rows.
-pub fn list(form: Form, rows: &[(Vec<u8>, Vec<u8>, Option<Vec<u8>>)]) -> List {
-    let state = |(name, location, acl): &'_ (Vec<u8>, Vec<u8>, Option<Vec<u8>>)| {
-        let _ = name;
-        (location.clone(), acl.clone())
-    };
-    let states: Vec<_> = rows.iter().map(state).collect();
-    let of = |(row, (location, acl)): (&'_ (Vec<u8>, Vec<u8>, Option<Vec<u8>>), &'_ (Vec<u8>, Option<Vec<u8>>))| {
-        let name = Name::internal(row.0.clone());
-        let (location, acl): (&'static [u8], Option<&'static [u8]>) =
-            (location.clone().leak(), acl.clone().map(|acl| &*acl.leak()));
-        (name, State { reserved: acl.is_none(), location, acl: acl.unwrap_or_default() })
-    };
-    List::of(form, rows.iter().zip(&states).map(of))
+pub fn list(form: Form, rows: &[Told]) -> List {
+    let mut list = Builder::new(form);
+    for (name, location, acl) in rows {
+        let state = State { reserved: acl.is_none(), location, acl: acl.as_deref().unwrap_or_default() };
+        list.push(&Name::internal(&name[..]), state);
+    }
+    list.finish()
 }
 
 /// What was sent, and what the real server said to it.

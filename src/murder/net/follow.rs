@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use super::client::{Connection, Target};
 use super::hub::{Changes, Hub, Merged, Message};
 use crate::formats::record::{Form, Name};
-use crate::murder::node::{List, State};
+use crate::murder::node::{Builder, State};
 use crate::murder::session::client::Heard;
 use crate::murder::wire::command::Verb;
 use crate::murder::wire::{Reply, encode};
@@ -60,7 +60,7 @@ impl Follower {
     async fn follow(&self, hub: &Hub, ready: &watch::Sender<bool>, alive: &mut Instant) -> io::Result<()> {
         let opened = Connection::open(&self.target).await;
         let mut master = opened.map_err(|failure| io::Error::other(failure.to_string()))?;
-        let mut rows: Vec<(Vec<u8>, bool, Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut list = Builder::new(self.form);
         let mut out = Vec::new();
         encode::command(&mut out, TAG, &Verb::Update(Vec::new()));
         master.send(&out).await?;
@@ -70,8 +70,9 @@ impl Follower {
                 .hear(&mut |heard| {
                     match heard.reply {
                         Reply::Row(row) if heard.is_for(TAG) => {
-                            let acl = row.acl.unwrap_or_default().to_vec();
-                            rows.push((row.name.to_vec(), row.acl.is_none(), row.location.to_vec(), acl));
+                            let (location, acl) = (row.location, row.acl.unwrap_or_default());
+                            let state = State { reserved: row.acl.is_none(), location, acl };
+                            list.push(&Name::internal(row.name), state);
                         }
                         Reply::Ok if heard.is_for(TAG) => complete = true,
                         _ => return Err(io::Error::other(format!("it answers {}", heard.text()))),
@@ -80,13 +81,7 @@ impl Follower {
                 })
                 .await?;
         }
-        let list = List::of(
-            self.form,
-            rows.iter().map(|(name, reserved, location, acl)| {
-                (Name::internal(&name[..]), State { reserved: *reserved, location, acl })
-            }),
-        );
-        drop(rows);
+        let list = list.finish();
         let names = list.len();
         let (answer, merged) = oneshot::channel();
         hub.tell(Message::Replace(list, answer));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
 
+use crate::murder::node::merge::differences;
 use crate::murder::node::{Ask, ConnId, List, Node, Output};
 use crate::murder::store::Store;
 
@@ -61,6 +62,8 @@ const BATCH: usize = 10_000;
 /// How often it looks whether somebody else wrote to the store.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// From so many changes on, if they are the most of the list, a new database is written instead.
+const MANY: usize = 2000;
 /// So many names may always be deleted.
 const FEW: usize = 10;
 
@@ -122,7 +125,7 @@ impl Keeper {
                 self.node.disconnect(conn);
             }
             Message::Replace(list, answer) => {
-                let merged = self.merge(&list);
+                let merged = self.merge(list);
                 let _ = answer.send(merged);
             }
             Message::Follow(changes) => {
@@ -194,13 +197,24 @@ impl Keeper {
     }
 
     /// Makes the list that of a master.
-    fn merge(&mut self, list: &List) -> Merged {
+    fn merge(&mut self, list: List) -> Merged {
         let now = self.now();
-        let keys = crate::murder::node::merge::differences(self.node.list(), list);
+        let own = self.node.list();
+        let keys = differences(own, &list);
         let deleted = keys.iter().filter(|key| list.get(key).is_none()).count();
-        let most = |percent: u8| (self.node.list().len().saturating_mul(percent.into()) / 100).max(FEW);
+        let most = |percent: u8| (own.len().saturating_mul(percent.into()) / 100).max(FEW);
         if self.max_delete.is_some_and(|percent| deleted > most(percent)) {
             return Merged::TooMany(deleted);
+        }
+        if keys.len() > MANY && keys.len() > own.len() / 2 {
+            // What there was to be said of changes before is said first: there is nothing else that is not durable.
+            self.settle();
+            if let Err(failure) = self.store.replace(&list) {
+                error!(%failure, "the list could not be made durable");
+                return Merged::Failed;
+            }
+            self.node.replace(list, now);
+            return Merged::Done(keys.len());
         }
         for key in &keys {
             let name = list.name(key).to_internal().into_owned();

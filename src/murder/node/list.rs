@@ -97,6 +97,38 @@ impl Ord for Row {
     }
 }
 
+/// A list in the making: fastest when names come in its order.
+#[derive(Debug)]
+pub struct Builder {
+    form: Form,
+    rows: Vec<Row>,
+}
+
+impl Builder {
+    /// An empty list in the order of names spelt in `form`.
+    pub fn new(form: Form) -> Self {
+        Builder { form, rows: Vec::new() }
+    }
+
+    /// Adds a name; of one that comes twice the later state counts.
+    pub fn push(&mut self, name: &Name<'_>, state: State<'_>) {
+        self.rows.push(Row::new(&name.spelt(self.form), state));
+    }
+
+    /// The list.
+    pub fn finish(self) -> List {
+        let Builder { form, mut rows } = self;
+        if !rows.is_sorted() {
+            // Stable: of one name, what came last stands last.
+            rows.sort();
+        }
+        rows.reverse();
+        rows.dedup();
+        rows.reverse();
+        List { form, rows: rows.into_iter().collect() }
+    }
+}
+
 /// Names and their states. Keys are names in the form that the database spells them in, so that the order is the same.
 #[derive(Clone, Debug)]
 pub struct List {
@@ -110,16 +142,11 @@ impl List {
         List { form, rows: BTreeSet::new() }
     }
 
-    /// A list of these names; where one comes twice the later counts. Fastest when they come in order.
+    /// A list of these names; where one comes twice the later counts.
     pub fn of<'r>(form: Form, rows: impl IntoIterator<Item = (Name<'r>, State<'r>)>) -> Self {
-        let mut rows: Vec<Row> = rows.into_iter().map(|(name, state)| Row::new(&name.spelt(form), state)).collect();
-        if !rows.is_sorted() {
-            rows.sort();
-        }
-        rows.reverse();
-        rows.dedup();
-        rows.reverse();
-        List { form, rows: rows.into_iter().collect() }
+        let mut builder = Builder::new(form);
+        rows.into_iter().for_each(|(name, state)| builder.push(&name, state));
+        builder.finish()
     }
 
     /// How keys are spelt.

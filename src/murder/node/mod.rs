@@ -3,11 +3,11 @@
 //! [`Node`] is a master or a frontend. It knows connections by number only; [`crate::murder::net`] gives them sockets.
 
 pub mod list;
+mod machine;
 pub mod merge;
-pub mod node;
 pub mod rules;
 mod stream;
 
-pub use list::{List, State};
-pub use node::{Ask, ConnId, Node, Output};
+pub use list::{Builder, List, State};
+pub use machine::{Ask, ConnId, Node, Output, Stored};
 pub use rules::{Config, Kind, Role};

@@ -4,14 +4,16 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rayon::prelude::*;
+
 use super::Store;
 use crate::failure::Failure;
 use crate::formats::container::{self, Format, KeyOrder, Operation};
 use crate::formats::record::{
     Acl, Entry, Era, Family, Flag, Form, Key, KeyStyle, Kind, MbType, Name, Style, decode, encode,
 };
-use crate::murder::node::list::{List, State};
-use crate::murder::node::node::Stored;
+use crate::murder::node::Stored;
+use crate::murder::node::{Builder, List, State};
 use crate::ops::account::Account;
 use crate::ops::entries::Decoder;
 use crate::ops::reading::Reading;
@@ -43,14 +45,6 @@ impl Durable {
     }
 }
 
-/// What the list says of an entry; `None` for what no MUPDATE server tells.
-fn told<'e>(entry: &'e Entry<'_>) -> Option<(Cow<'e, [u8]>, Cow<'e, [u8]>)> {
-    if entry.is_tombstone() || entry.is_intermediate() {
-        return None;
-    }
-    Some((entry.location(), if entry.is_reserved() { Cow::Borrowed(b"") } else { entry.acl.to_text() }))
-}
-
 impl Store for Durable {
     fn load(&mut self) -> Result<List, Failure> {
         let mut era = self.era;
@@ -64,7 +58,7 @@ impl Store for Durable {
     }
 
     fn commit(&mut self, changes: &[Stored<'_>]) -> Result<(), Failure> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = now();
         let style = self.era.style();
         let record = |(name, state): &Stored<'_>| {
             let key = Key::Mailbox(name.clone().into_form(form(self.era))).encode(style.keys)?;
@@ -79,6 +73,19 @@ impl Store for Durable {
             })
             .collect();
         self.live.append(&operations)
+    }
+
+    fn replace(&mut self, list: &List) -> Result<(), Failure> {
+        let (now, era) = (now(), self.era);
+        let rows: Vec<(&[u8], State<'_>)> = list.iter().collect();
+        let record = |(key, state): &(&[u8], State<'_>)| {
+            let name = list.name(key).into_form(form(era));
+            let value = value(&name, *state, era, now);
+            Some((Key::Mailbox(name).encode(era.style().keys)?, value))
+        };
+        let records: Vec<(Vec<u8>, Vec<u8>)> = rows.par_iter().filter_map(record).collect();
+        let is_mailbox = |key: &[u8]| matches!(Key::decode(key, era.style().keys), Key::Mailbox(_));
+        self.live.replace_all(records, &is_mailbox)
     }
 
     fn is_stale(&mut self) -> Result<bool, Failure> {
@@ -96,19 +103,25 @@ fn read(bytes: &[u8], format: Format, order: KeyOrder, era: Era) -> Result<(Era,
     let account = Account::of(&reading);
     let era = if account.side.is_none() { era } else { account.era };
     let decoder = Decoder::of(account.origin.style);
-    let mut rows: Vec<(Name<'static>, bool, Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut list = Builder::new(form(era));
     reading.each(|record| {
         let decoded = decode(&record.key, &record.value, &decoder.style());
         let (Key::Mailbox(name), Some(entry)) = (decoded.key, decoded.entry) else { return };
-        if let Some((location, acl)) = told(&entry) {
-            rows.push((name.into_owned(), entry.is_reserved(), location.into_owned(), acl.into_owned()));
+        // No MUPDATE server tells of these.
+        if entry.is_tombstone() || entry.is_intermediate() {
+            return;
         }
+        let acl = if entry.is_reserved() { Cow::Borrowed(&b""[..]) } else { entry.acl.to_text() };
+        let state = State { reserved: entry.is_reserved(), location: &entry.location(), acl: &acl };
+        list.push(&name, state);
     });
-    let list = List::of(
-        form(era),
-        rows.iter().map(|(name, reserved, location, acl)| (name.clone(), State { reserved: *reserved, location, acl })),
-    );
+    let list = list.finish();
     Ok((era, list))
+}
+
+/// The time that records are written with.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn form(era: Era) -> Form {

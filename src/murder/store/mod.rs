@@ -5,7 +5,7 @@ pub mod durable;
 use crate::failure::Failure;
 use crate::formats::record::Form;
 use crate::murder::node::List;
-use crate::murder::node::node::Stored;
+use crate::murder::node::Stored;
 
 /// Keeps a list.
 pub trait Store: Send {
@@ -20,6 +20,12 @@ pub trait Store: Send {
     /// # Errors
     /// When they are not.
     fn commit(&mut self, changes: &[Stored<'_>]) -> Result<(), Failure>;
+
+    /// Makes a whole list durable in the place of what is kept, all or nothing.
+    ///
+    /// # Errors
+    /// When it is not durable.
+    fn replace(&mut self, list: &List) -> Result<(), Failure>;
 
     /// Whether somebody else changed what is kept since the last load or commit.
     ///
@@ -38,6 +44,10 @@ impl Store for Memory {
     }
 
     fn commit(&mut self, _: &[Stored<'_>]) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn replace(&mut self, _: &List) -> Result<(), Failure> {
         Ok(())
     }
 

@@ -70,7 +70,7 @@ impl Line {
         self.items.push(Item { bytes: self.bytes.len()..self.bytes.len(), form });
     }
 
-    /// Ends the item that was begun last; gives its length in bytes.
+    /// Ends the item that was begun last.
     pub(super) fn end_item(&mut self) {
         if let Some(item) = self.items.last_mut() {
             item.bytes.end = self.bytes.len();

@@ -229,6 +229,10 @@ impl Node {
 
     /// Puts another list in the place of the one it has: those who follow are told what differs.
     pub fn replace(&mut self, list: List, now: Duration) {
+        if self.conns.values().all(|conn| conn.stream.is_none()) {
+            self.list = list;
+            return;
+        }
         let changes = super::merge::differences(&self.list, &list);
         let old = std::mem::replace(&mut self.list, list);
         for key in changes {
