@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use rayon::prelude::*;
+
 use super::graph::{Step, Walk, Why};
 use super::layout::{DUMMY_OFFSET, FIRST_OFFSET, Head, Type, dummy};
 use super::live::Live;
@@ -47,6 +49,8 @@ pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
     };
     let kept = merge.run(&list);
     drop(list);
+    let judge = |&(offset, confidence): &(u64, Confidence)| judged(file, &survey, offset, confidence);
+    let kept = kept.par_iter().map(judge).collect();
     Carved { kept, lost: lost(file, &survey), uncommitted: uncommitted(file, &survey) }
 }
 
@@ -109,11 +113,11 @@ struct Merge<'m, 'a> {
     whole: bool,
     /// The record of the list that was met last.
     front: u64,
-    kept: Vec<Kept<'a>>,
+    kept: Vec<(u64, Confidence)>,
 }
 
 impl<'a> Merge<'_, 'a> {
-    fn run(mut self, list: &[u64]) -> Vec<Kept<'a>> {
+    fn run(mut self, list: &[u64]) -> Vec<(u64, Confidence)> {
         let live = self.live;
         let mut log = live.iter().peekable();
         let mut hole = false;
@@ -122,12 +126,12 @@ impl<'a> Merge<'_, 'a> {
                 hole = true;
                 continue;
             }
-            let Some(head) = Head::decode(self.file.cursor, listed) else { continue };
             if log.next_if_eq(&listed).is_some() {
                 self.both(listed, listed);
                 (hole, self.front) = (false, listed);
                 continue;
             }
+            let Some(head) = Head::decode(self.file.cursor, listed) else { continue };
             let key = head.key(self.file.cursor);
             while let Some(&logged) = log.peek() {
                 let order = if logged == listed { Ordering::Equal } else { self.order.compare(self.key(logged), key) };
@@ -142,7 +146,8 @@ impl<'a> Merge<'_, 'a> {
                 self.both(listed, logged);
                 break;
             }
-            if self.kept.last().is_none_or(|kept| self.order.compare(&kept.record.key, key) == Ordering::Less) {
+            let last = self.kept.last().map(|&(last, _)| self.key(last));
+            if last.is_none_or(|last| self.order.compare(last, key) == Ordering::Less) {
                 self.keep(listed, Confidence::Unverified);
             }
             hole = false;
@@ -208,16 +213,21 @@ impl<'a> Merge<'_, 'a> {
     }
 
     fn keep(&mut self, offset: u64, confidence: Confidence) {
-        let Some(head) = self.file.record(offset) else { return };
-        let placed = head.end <= self.survey.proven && !self.survey.displaced;
-        let proven = placed && !self.survey.is_worn(offset);
-        let confidence = if proven { confidence } else { confidence.max(Confidence::Unverified) };
         if self.kept.len() == self.kept.capacity() {
-            // Not twice as many: a record in memory is half the size of one in the file.
+            // Not twice as many.
             self.kept.reserve_exact(self.kept.len() / 32 + 64);
         }
-        self.kept.push(Kept { record: self.file.lend(&head), confidence });
+        self.kept.push((offset, confidence));
     }
+}
+
+/// The record at an offset where the log or the list has one, no surer than its place and its head are.
+fn judged<'a>(file: File<'a>, survey: &Survey, offset: u64, confidence: Confidence) -> Kept<'a> {
+    let none = || Record { key: Cow::Borrowed(b""), value: Cow::Borrowed(b""), span: Span::at(offset, 0) };
+    let record = file.record(offset).map_or_else(none, |head| file.lend(&head));
+    let placed = record.span.end <= survey.proven && !survey.displaced;
+    let proven = placed && !survey.is_worn(offset);
+    Kept { record, confidence: if proven { confidence } else { confidence.max(Confidence::Unverified) } }
 }
 
 /// What was lost of the committed part, with the keys on either side.
