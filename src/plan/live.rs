@@ -167,7 +167,8 @@ impl LiveFile {
         self.locked(|live| {
             live.mend()?;
             let image = live.image()?;
-            if let Some(database) = container::open(&image, live.format).ok().filter(|_| !image.is_empty()) {
+            if !image.is_empty() {
+                let database = container::open(&image, live.format);
                 database.view(live.order, 1).walk(0, &mut |record| {
                     if !replaced(&record.key) {
                         records.push((record.key.into_owned(), record.value.into_owned()));
@@ -220,7 +221,7 @@ impl LiveFile {
         self.write(&records)
     }
 
-    fn write<K: AsRef<[u8]>, V: AsRef<[u8]>>(&mut self, records: &[(K, V)]) -> Result<(), Failure> {
+    fn write<K: AsRef<[u8]> + Sync, V: AsRef<[u8]> + Sync>(&mut self, records: &[(K, V)]) -> Result<(), Failure> {
         let pairs = || records.iter().map(|(key, value)| (key, value));
         let options = database::options(self.format, self.order, pairs());
         let like = self.metadata()?;
