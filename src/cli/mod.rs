@@ -16,6 +16,7 @@ mod merge;
 mod out;
 mod recover;
 mod repair;
+mod revive;
 mod show;
 mod synth;
 mod verify;
@@ -94,6 +95,7 @@ fn run(cli: &Cli) -> Done {
         Command::Undo(args) => apply::undo(args, common, &mut out),
         Command::Merge(args) => merge::run(args, common, &mut out),
         Command::Drift(args) => drift::run(args, common, &mut out),
+        Command::Revive(args) => revive::run(args, common, &mut out),
         Command::Synth(args) => synth::run(args, common, &mut out),
         Command::Inspect(args) => inspect::run(args, common, &mut out),
         Command::Show(args) => show::run(args, common, &mut out),

@@ -80,7 +80,7 @@ impl Records {
     /// What is planted about a mailbox.
     fn planted(&self, spot: Spot) -> Option<Planted> {
         let one_in = u64::from(self.options.conflicts?.get());
-        let hit = self.site.dice(spot, 30) % one_in == 0;
+        let hit = self.site.dice(spot, 30).is_multiple_of(one_in);
         let kind = (self.site.dice(spot, 31) % Planted::ALL.len() as u64) as usize;
         Planted::ALL.get(kind).copied().filter(|_| hit)
     }
