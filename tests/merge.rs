@@ -220,3 +220,112 @@ fn every_planted_conflict_is_classified() {
     let found = merged.get(&b"user.eve-lynn.move1"[..]).expect("listed");
     assert_eq!(found.location().as_bstr(), "be1.murder.test!default");
 }
+
+/// One mailbox on two backends, a master's word on it, and whatever more is asked for.
+fn settled_by(more: &[String]) -> (String, Option<String>) {
+    let murder = conflicts();
+    let arguments = [&murder.named_backends()[..], more].concat();
+    let (merged, document) = merge(&arguments, 1);
+    let by = listed(&document).get("user.carl.both").map(|(_, _, by)| (*by).to_owned()).unwrap_or_default();
+    let kept = merged.get(&b"user.carl.both"[..]).and_then(|entry| entry.server.as_deref());
+    (by, kept.map(|server| String::from_utf8_lossy(server).into_owned()))
+}
+
+#[test]
+fn what_nobody_settles_goes_as_the_user_says() {
+    let kept = |server: &str| Some(server.to_owned());
+    let option = |how: &str| ["--on-conflict".to_owned(), how.to_owned()];
+    assert_eq!(settled_by(&[]), ("first-named".into(), kept(SERVERS[0])));
+    assert_eq!(settled_by(&option("prefer=be2.murder.test")), ("preferred".into(), kept(SERVERS[1])));
+    // Both records were written in the same second.
+    assert_eq!(settled_by(&option("newest")), ("first-named".into(), kept(SERVERS[0])));
+}
+
+#[test]
+fn an_edited_ledger_decides_and_fits_only_its_claims() {
+    let murder = conflicts();
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = folder.path().join("ledger.jsonl");
+    let path = ledger.display().to_string();
+    merge(&[&murder.named_backends()[..], &["--ledger".to_owned(), path.clone()]].concat(), 1);
+    let text = std::fs::read_to_string(&ledger).expect("a ledger");
+    let edited: String = text
+        .lines()
+        .map(|line| line.replace("\"keep\":\"be1.murder.test\"", "\"keep\":\"be2.murder.test\""))
+        .filter(|line| line.contains("\"conflict\":true") && line.matches("\"from\"").count() == 2)
+        .map(|line| line + "\n")
+        .collect();
+    assert!(edited.contains("user.carl.both"), "{edited}");
+    std::fs::write(&ledger, &edited).expect("edited");
+    let decided = [&murder.named_backends()[..], &["--decisions".to_owned(), path.clone()]].concat();
+    let (merged, document) = merge(&decided, 1);
+    assert_eq!(document["conflicts"]["two-owners"], Json::Null, "all are decided: {document}");
+    assert_eq!(document["decided"], 4, "shared, shared.news, both and move2");
+    let found = merged.get(&b"user.carl.both"[..]).and_then(|entry| entry.server.as_deref());
+    assert_eq!(found.map(|server| server.as_bstr().to_string()).as_deref(), Some(SERVERS[1]));
+
+    // With a base there are other claims.
+    let out = folder.path().join("out.db").display().to_string();
+    let base = murder.master.display().to_string();
+    let stale = [&["merge", "-o", &out, "--base", &base][..], &decided.iter().map(String::as_str).collect::<Vec<_>>()];
+    let output = coroner(stale.concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("does not fit"), "{:?}", output.stderr.as_bstr());
+    assert!(!Path::new(&out).exists());
+}
+
+#[test]
+fn planted_contradictions_are_all_found_and_none_is_invented() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let servers = 40;
+    let synth = |out: &str, more: &[&str]| {
+        let site = ["synth", "--mailboxes", "20000", "--seed", "9", "--conflicts", "50", "--servers", "40", "-o", out];
+        assert!(coroner([&site[..], more].concat()).status.success());
+    };
+    let mut sources = Vec::new();
+    for server in 1..=servers {
+        let out = path(&format!("be{server}.db"));
+        // Every container, and keys in another order among them.
+        let format = ["twoskip", "skiplist", "flat", "twom"][server % 4];
+        synth(&out, &["--server", &server.to_string(), "--to", format]);
+        sources.push(format!("be{server}.example.com={out}"));
+    }
+    synth(&path("mup.db"), &["--role", "master", "--planted", &path("planted")]);
+    let planted = std::fs::read_to_string(path("planted")).expect("what is planted");
+    let planted: BTreeMap<&str, &str> = planted.lines().filter_map(|line| line.split_once('\t')).collect();
+    assert!(planted.len() > 300, "{}", planted.len());
+
+    sources.extend(["--base".to_owned(), path("mup.db")]);
+    let (_, document) = merge(&sources, 1);
+    let found: BTreeMap<&str, &str> = listed(&document).into_iter().map(|(name, (class, ..))| (name, class)).collect();
+    assert_eq!(found, planted);
+}
+
+#[test]
+fn a_murder_is_revived_from_a_damaged_master_two_backends_and_a_frontend() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("revived");
+    let shown = out.display().to_string();
+    let survivors = corpus().join("hard-recovery").display().to_string();
+    let dry = coroner(["revive", &survivors, "-o", &shown, "--dry-run"]);
+    assert_eq!(dry.status.code(), Some(1), "{}", dry.stderr.as_bstr());
+    assert!(!out.exists(), "nothing is written by a rehearsal");
+    let output = coroner(["revive", &survivors, "-o", &shown]);
+    assert_eq!(output.status.code(), Some(1), "{}", output.stderr.as_bstr());
+
+    let master = out.join("master.db");
+    let verified = coroner(["verify".as_ref(), master.as_os_str(), "--role".as_ref(), "master".as_ref()]);
+    assert_eq!(verified.status.code(), Some(0), "{}", verified.stdout.as_bstr());
+    let frontend = entries(&out.join("frontend-fe1.murder.test.db"));
+    assert_eq!(entries(&master), frontend);
+    let murder = Murder { folder: corpus().join("cyrus-3.6.1/murder-twoskip"), ..conflicts() };
+    for number in [0, 1] {
+        let revived = Murder { master: master.clone(), folder: murder.folder.clone(), ..conflicts() };
+        let would = would_print(&revived, number, Manner::default());
+        assert_eq!(would, lines(&out.join(format!("push-{}.txt", SERVERS[number]))), "{}", SERVERS[number]);
+    }
+    let before = std::fs::read(out.join("PLAN.md")).expect("a plan");
+    assert!(before.contains_str("Stop Cyrus on the master"));
+    assert_eq!(coroner(["revive", &survivors, "-o", &shown]).status.code(), Some(2), "nothing is overwritten");
+}

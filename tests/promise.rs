@@ -21,6 +21,26 @@ fn convert(host: &Host, source: &Path, engine: &str) {
     host.put(&out);
 }
 
+/// What a mupdate master on a database answers to LIST, sorted.
+fn rows(database: &Path) -> Vec<Vec<u8>> {
+    let row = |(key, value): &(Vec<u8>, Vec<u8>)| {
+        let decoded = decode(key, value, &Style::NEW);
+        let Key::Mailbox(name) = &decoded.key else { return None };
+        // A master drops reservations when it starts.
+        let entry = decoded.entry.filter(|entry| !entry.is_reserved())?;
+        let mut row = b"MAILBOX".to_vec();
+        for part in [name.to_internal(), entry.location(), entry.acl.to_text()] {
+            row.extend_from_slice(format!(" {{{}+}}\r\n", part.len()).as_bytes());
+            row.extend_from_slice(&part);
+        }
+        row.extend_from_slice(b"\r\n");
+        Some(row)
+    };
+    let mut rows: Vec<_> = records(database).iter().filter_map(row).collect();
+    rows.sort();
+    rows
+}
+
 #[test]
 fn a_master_comes_back_from_its_own_dump() {
     let Some(host) = Host::find("a_master_comes_back_from_its_own_dump", "twoskip") else { return };
@@ -45,25 +65,31 @@ fn a_master_comes_back_from_a_frontend_in_every_container() {
     for engine in ["skiplist", "twoskip", "flat"] {
         let Some(host) = Host::find("a_master_comes_back_from_a_frontend_in_every_container", engine) else { return };
         let frontend = corpus().join(format!("cyrus-3.6.1/murder-{engine}/fe1.{engine}.db"));
-        let mut wanted: Vec<Vec<u8>> = records(&frontend)
-            .iter()
-            .filter_map(|(key, value)| {
-                let decoded = decode(key, value, &Style::NEW);
-                let Key::Mailbox(name) = &decoded.key else { return None };
-                // A master drops reservations when it starts.
-                let entry = decoded.entry.filter(|entry| !entry.is_reserved())?;
-                let mut row = b"MAILBOX".to_vec();
-                for part in [name.to_internal(), entry.location(), entry.acl.to_text()] {
-                    row.extend_from_slice(format!(" {{{}+}}\r\n", part.len()).as_bytes());
-                    row.extend_from_slice(&part);
-                }
-                row.extend_from_slice(b"\r\n");
-                Some(row)
-            })
-            .collect();
-        wanted.sort();
+        let wanted = rows(&frontend);
         assert!(wanted.len() > 60, "{engine}: {} entries", wanted.len());
         convert(&host, &frontend, engine);
         assert_eq!(host.list(), wanted, "{engine}");
+    }
+}
+
+#[test]
+fn merging_gives_what_backends_push_to_an_empty_master() {
+    for engine in ["skiplist", "flat"] {
+        let Some(host) = Host::find("merging_gives_what_backends_push_to_an_empty_master", engine) else { return };
+        let folder = corpus().join(format!("cyrus-3.6.1/murder-{engine}"));
+        let backends = ["be1.murder.test", "be2.murder.test"];
+        let files = ["be1", "be2"].map(|name| folder.join(format!("{name}.{engine}.db")));
+        let pushed = host.list_after_pushes(&[(backends[0], &files[0]), (backends[1], &files[1])], engine);
+        assert!(pushed.len() > 60, "{engine}: {} rows", pushed.len());
+
+        let out = host.database().with_extension("merged");
+        let named = [0, 1].map(|number| format!("{}={}", backends[number], text(&files[number])));
+        let options = ["-o", text(&out), "--to", engine, "--era", "3.6"];
+        let output = coroner([&["merge", &named[0], &named[1]], &options[..]].concat());
+        assert_eq!(output.status.code(), Some(0), "{engine}: {}", String::from_utf8_lossy(&output.stdout));
+        assert_eq!(rows(&out), pushed, "{engine}: merged, and pushed");
+        // And the real master serves it.
+        host.put(&out);
+        assert_eq!(host.list(), pushed, "{engine}: served");
     }
 }

@@ -12,8 +12,8 @@ use coroner::input::{Locking, Options};
 use coroner::render::text::unprintable;
 
 use super::{
-    apply, convert, diff, digest, drift, hexdump, inspect, list, log, merge, murder, recover, repair, show, synth,
-    verify,
+    apply, convert, diff, digest, drift, hexdump, inspect, list, log, merge, murder, recover, repair, revive, show,
+    synth, verify,
 };
 
 /// Examines, recovers, repairs and converts the mailbox lists (mailboxes.db) of Cyrus IMAP servers.
@@ -49,6 +49,7 @@ pub enum Command {
     Undo(apply::UndoArgs),
     Merge(merge::Args),
     Drift(drift::Args),
+    Revive(revive::Args),
     Synth(synth::Args),
     Diff(diff::Args),
     Digest(digest::Args),
@@ -56,7 +57,7 @@ pub enum Command {
 }
 
 /// Options of every command.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "For every command")]
 pub struct Common {
     /// Read files as this format instead of the one they look like

@@ -17,6 +17,7 @@ mod murder;
 mod out;
 mod recover;
 mod repair;
+mod revive;
 mod show;
 mod synth;
 mod verify;
@@ -96,6 +97,7 @@ fn run(cli: &Cli) -> Done {
         Command::Undo(args) => apply::undo(args, common, &mut out),
         Command::Merge(args) => merge::run(args, common, &mut out),
         Command::Drift(args) => drift::run(args, common, &mut out),
+        Command::Revive(args) => revive::run(args, common, &mut out),
         Command::Synth(args) => synth::run(args, common, &mut out),
         Command::Inspect(args) => inspect::run(args, common, &mut out),
         Command::Show(args) => show::run(args, common, &mut out),

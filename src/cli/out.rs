@@ -21,6 +21,12 @@ impl Out {
         Ok(Out { file: BufWriter::with_capacity(1 << 16, file.into()) })
     }
 
+    /// Takes what nobody is to read.
+    pub fn nowhere() -> Result<Self, Failure> {
+        let file = File::options().write(true).open("/dev/null").map_err(Failure::output)?;
+        Ok(Out { file: BufWriter::new(file) })
+    }
+
     /// Whether colours are welcome: on a terminal, unless the environment says otherwise.
     pub fn colour(&self) -> bool {
         AutoStream::choice(&stdout()) != ColorChoice::Never

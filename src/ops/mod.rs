@@ -18,6 +18,7 @@ pub mod push;
 pub mod reading;
 pub mod recover;
 pub mod repair;
+pub mod revive;
 pub mod show;
 pub mod synth;
 pub mod tally;

@@ -94,9 +94,13 @@ impl Host {
 
     /// `ctl_mboxlist OPTIONS` on its database, as Cyrus' own user.
     pub fn mboxlist(&self, options: &[&str], input: &[u8]) -> Output {
+        self.run_mboxlist(&self.path("imapd.conf"), options, input)
+    }
+
+    fn run_mboxlist(&self, config: &Path, options: &[&str], input: &[u8]) -> Output {
         use std::os::unix::process::CommandExt;
         let mut command = Command::new(Path::new(PROGRAMS).join("ctl_mboxlist"));
-        command.arg("-C").arg(self.path("imapd.conf")).args(options).uid(self.owner.0).gid(self.owner.1);
+        command.arg("-C").arg(config).args(options).uid(self.owner.0).gid(self.owner.1);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("ctl_mboxlist");
         let mut stdin = child.stdin.take().expect("its input");
@@ -119,8 +123,43 @@ impl Host {
 
     /// Starts the master, asks it for its LIST, and stops it: the rows, sorted.
     pub fn list(&self) -> Vec<Vec<u8>> {
+        self.list_after(&|_| ())
+    }
+
+    /// The same, after the backends of these names have pushed copies of these databases with `ctl_mboxlist -m`, in turn.
+    pub fn list_after_pushes(&self, backends: &[(&str, &Path)], engine: &str) -> Vec<Vec<u8>> {
+        self.list_after(&|port| {
+            for (name, file) in backends {
+                let output = self.push(name, file, engine, port);
+                assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+            }
+        })
+    }
+
+    /// Pushes a copy of a backend's database to the master on `port`.
+    fn push(&self, name: &str, file: &Path, engine: &str, port: u16) -> Output {
+        let home = self.path(name);
+        for folder in ["", "conf", "conf/db", "conf/proc", "conf/lock", "spool"] {
+            let folder = home.join(folder);
+            fs::create_dir_all(&folder).expect("a folder");
+            self.hand_over(&folder);
+        }
+        fs::copy(file, home.join("conf/mailboxes.db")).expect("a copy");
+        self.hand_over(&home.join("conf/mailboxes.db"));
+        let shown = home.display();
+        let settings = format!(
+            "configdirectory: {shown}/conf\npartition-default: {shown}/spool\ndefaultpartition: default\n\
+             servername: {name}\nadmins: murder\nallowplaintext: yes\nsasl_mech_list: PLAIN\nmboxlist_db: {engine}\n\
+             mupdate_server: localhost\nmupdate_port: {port}\nmupdate_username: murder\nmupdate_authname: murder\n\
+             mupdate_password: secret\n"
+        );
+        fs::write(home.join("imapd.conf"), settings).expect("a configuration");
+        self.run_mboxlist(&home.join("imapd.conf"), &["-m"], b"")
+    }
+
+    fn list_after(&self, before: &dyn Fn(u16)) -> Vec<Vec<u8>> {
         let _one = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = (0..STARTS).find_map(|_| self.start_and_ask()).expect("mupdate answers");
+        let answer = (0..STARTS).find_map(|_| self.start_and_ask(before)).expect("mupdate answers");
         let mut parts = answer.split_str(b"L1 ");
         parts.next();
         let mut rows: Vec<Vec<u8>> = parts.map(<[u8]>::to_vec).filter(|row| !row.starts_with(b"OK")).collect();
@@ -129,7 +168,7 @@ impl Host {
     }
 
     /// What it answers to LIST; `None` if it did not come up.
-    fn start_and_ask(&self) -> Option<Vec<u8>> {
+    fn start_and_ask(&self, before: &dyn Fn(u16)) -> Option<Vec<u8>> {
         // Each start gets a port and a process file of its own: the one before may not have let go of them yet.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
         self.serve_on(port);
@@ -140,9 +179,11 @@ impl Host {
         let until = Instant::now() + PATIENCE;
         // A master that starts hangs up on those who come too early.
         while Instant::now() < until && matches!(running.0.try_wait(), Ok(None)) {
-            if let Ok(answer) = talk(port) {
+            if talk(port).is_ok() {
+                before(port);
+                let answer = talk(port).ok();
                 running.stop();
-                return Some(answer);
+                return answer;
             }
             sleep(Duration::from_millis(100));
         }

@@ -80,9 +80,24 @@ pub struct Args {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum RoleName {
+pub enum RoleName {
     Master,
     Frontend,
+}
+
+impl Args {
+    /// Merges these backends without asking for anything special.
+    pub fn plain(
+        backends: Vec<OsString>,
+        base: Option<PathBuf>,
+        output: PathBuf,
+        to: WritableName,
+        ledger: Option<PathBuf>,
+        role: RoleName,
+    ) -> Self {
+        let on_conflict = How::Report;
+        Args { backends, output, to, role, era: None, base, on_conflict, ledger, decisions: None, force: false }
+    }
 }
 
 /// What `--on-conflict` says.
@@ -125,6 +140,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     let policy = policy(args, &opened)?;
     let refusing = policy == Policy::Refuse;
     let mut merge = Merge::new(&sources, &goal, policy, decisions);
+    merge.tell_notes(args.ledger.is_some());
     let (prepared, told) = write(args, &mut merge, &goal, &opened)?;
     opened.iter().try_for_each(|list| list.source.still())?;
     let told = Told { path: &args.output, format, opened: &opened, ..told };
@@ -240,7 +256,8 @@ fn write<'o>(
             database::prepare(target, format, records, &options)
         })
     })?;
-    let (seen, mut ledger) = progress.into_inner();
+    let (mut seen, mut ledger) = progress.into_inner();
+    seen.note(&sum.noted);
     if let (Some(path), None) = (&args.ledger, &ledger) {
         ledger = Some(SafeFile::create(path, args.force)?);
     }

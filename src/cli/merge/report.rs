@@ -53,6 +53,13 @@ impl Seen {
         }
     }
 
+    /// Adds those of which only the number is known, by [`Class::ALL`].
+    pub fn note(&mut self, noted: &[u64]) {
+        for (class, count) in Class::ALL.into_iter().zip(noted).filter(|(_, count)| **count > 0) {
+            self.sorts.entry(class).or_default().others += count;
+        }
+    }
+
     /// How many conflicts there are.
     pub fn conflicts(&self) -> u64 {
         self.sorts.values().map(|sort| sort.conflicts).sum()

@@ -20,8 +20,10 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
     /// Where each key ends and where its value ends.
     pub ends: Vec<[usize; 2]>,
-    /// What had to be settled.
+    /// What had to be settled, and is told one by one.
     pub disputes: Vec<Dispute>,
+    /// How much of each class is only counted, by [`Class::ALL`].
+    pub noted: [u64; Class::ALL.len()],
     /// For each list how many of its records stand how.
     pub standings: Vec<[u64; Standing::ALL.len()]>,
     /// What the target can't hold.
@@ -44,6 +46,8 @@ pub struct Maker<'m, 's, 'r, 'a> {
     pub policy: &'m Policy,
     /// What was decided.
     pub decisions: &'m Decisions,
+    /// Whether what is as it should be is told one by one too.
+    pub tells_notes: bool,
     /// A record that is no mailbox's, to be put in its place.
     pub marker: Option<&'m (Vec<u8>, Vec<u8>)>,
 }
@@ -60,9 +64,11 @@ impl Maker<'_, '_, '_, '_> {
     pub fn chunk(&self, range: usize) -> Result<Chunk, Misordered> {
         let items = self.together.range(range)?;
         let mut chunk = Chunk {
-            bytes: Vec::with_capacity(items.len() * 128),
+            // A record that is kept becomes hardly longer than it was.
+            bytes: Vec::with_capacity(items.iter().map(|item| item.key.len() + item.value.len()).sum()),
             ends: Vec::with_capacity(items.len()),
             disputes: Vec::new(),
+            noted: [0; Class::ALL.len()],
             standings: vec![[0; Standing::ALL.len()]; self.converters.len()],
             remarks: Remarks::default(),
             decided: 0,
@@ -168,7 +174,10 @@ impl Maker<'_, '_, '_, '_> {
     ) {
         let name = self.together.name(key).to_internal().into_owned();
         let decision = self.decisions.get(&name);
-        if settled.class.is_none() && decision.is_none() {
+        if decision.is_none() && !settled.conflict && !self.tells_notes {
+            if let Some(count) = settled.class.and_then(|class| chunk.noted.get_mut(class as usize)) {
+                *count += 1;
+            }
             return;
         }
         let from = |list: usize| self.names.get(list).map_or(BASE.as_bytes(), Vec::as_slice);

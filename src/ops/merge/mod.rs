@@ -25,7 +25,7 @@ use crate::ops::watch::Watch;
 use claim::Standing;
 use ledger::{Decisions, Dispute};
 use make::{Chunk, Maker};
-use settle::Policy;
+use settle::{Class, Policy};
 
 /// One of the lists to merge.
 pub struct Source<'s, 'r, 'a> {
@@ -59,6 +59,7 @@ pub struct Merge<'s, 'r, 'a> {
     policy: Policy,
     decisions: Decisions,
     marker: Option<(Vec<u8>, Vec<u8>)>,
+    tells_notes: bool,
 }
 
 /// What came of a merge, beside the records.
@@ -66,6 +67,8 @@ pub struct Merge<'s, 'r, 'a> {
 pub struct Sum {
     /// For each list how many of its records stand how, by [`Standing::ALL`].
     pub standings: Vec<[u64; Standing::ALL.len()]>,
+    /// How much of each class was only counted, by [`Class::ALL`].
+    pub noted: [u64; Class::ALL.len()],
     /// What the target can't hold.
     pub remarks: Remarks,
     /// Decisions that were followed.
@@ -112,7 +115,13 @@ impl<'s, 'r, 'a> Merge<'s, 'r, 'a> {
             policy,
             decisions,
             marker: marker.map(|key| (key, b"1".to_vec())),
+            tells_notes: false,
         }
+    }
+
+    /// Tells what is as it should be (tombstones, say) one by one too, instead of only counting it.
+    pub fn tell_notes(&mut self, tells_notes: bool) {
+        self.tells_notes = tells_notes;
     }
 
     /// The decisions that it follows.
@@ -144,6 +153,7 @@ impl<'s, 'r, 'a> Merge<'s, 'r, 'a> {
                 policy: &self.policy,
                 decisions: &self.decisions,
                 marker: self.marker.as_ref(),
+                tells_notes: self.tells_notes,
             };
             let taken = in_order(
                 self.together.ranges(),
@@ -199,6 +209,7 @@ impl<E> Flow<'_, E> {
         for (all, part) in sum.standings.iter_mut().zip(&chunk.standings) {
             all.iter_mut().zip(part).for_each(|(all, part)| *all += part);
         }
+        sum.noted.iter_mut().zip(chunk.noted).for_each(|(all, part)| *all += part);
         sum.remarks.append(std::mem::take(&mut chunk.remarks));
         sum.decided += chunk.decided;
         sum.stale.append(&mut chunk.stale);

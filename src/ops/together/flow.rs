@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, PoisonError};
 
 /// Pieces that may be finished, beside those being worked on, while an earlier one is awaited.
-const AHEAD: usize = 2;
+const AHEAD: usize = 1;
 
 struct State<T> {
     ready: BTreeMap<usize, T>,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use rayon::prelude::*;
 
-use super::{Item, Member, is_mailbox};
+use super::{Item, Member, Reach, is_mailbox};
 use crate::formats::container::{KeyOrder, View};
 use crate::formats::record::{Key, KeyStyle};
 
@@ -46,12 +46,12 @@ impl<'a, 's> List<'a, 's> {
             let mut items = Vec::new();
             member.reading.walk(part, &mut |record| {
                 if own == keys && is_mailbox(&record.key, keys) {
-                    items.push(Item { key: record.key, value: record.value, list: 0 });
+                    items.push(Item { key: record.key, value: record.value, list: 0, rank: 0 });
                 } else if own != keys
                     && let name @ Key::Mailbox(_) = Key::decode(&record.key, own)
                     && let Some(key) = name.encode(keys)
                 {
-                    items.push(Item { key: Cow::Owned(key), value: record.value, list: 0 });
+                    items.push(Item { key: Cow::Owned(key), value: record.value, list: 0, rank: 0 });
                 }
                 true
             });
@@ -84,48 +84,31 @@ impl<'a, 's> List<'a, 's> {
         }
     }
 
-    /// Adds the records from `from` up to `to`, as those of list `tag`.
-    pub(super) fn take(
-        &self,
-        from: Option<&[u8]>,
-        to: Option<&[u8]>,
-        tag: u32,
-        order: KeyOrder,
-        items: &mut Vec<Item<'a>>,
-    ) -> Result<(), ()> {
-        let is_before = |key: &[u8]| from.is_some_and(|from| order.compare(key, from).is_lt());
-        let is_behind = |key: &[u8]| to.is_some_and(|to| order.compare(key, to).is_ge());
+    /// Adds the records within `reach`, as those of list `tag`; an error if the list's keys do not ascend.
+    pub(super) fn take(&self, reach: &Reach<'_>, tag: u32, items: &mut Vec<Item<'a>>) -> Result<(), ()> {
         match self {
             List::Sorted(all) => {
-                let start = all.partition_point(|item| is_before(&item.key));
+                let start = all.partition_point(|item| reach.is_before(&item.key));
                 let rest = all.get(start..).unwrap_or_default();
-                let rest = rest.iter().take_while(|item| !is_behind(&item.key));
-                items.extend(rest.map(|item| Item { list: tag, ..item.clone() }));
+                let rest = rest.iter().take_while(|item| !reach.is_behind(&item.key));
+                items.extend(rest.map(|item| Item { list: tag, rank: reach.rank(&item.key), ..item.clone() }));
                 Ok(())
             }
             List::Walked { view, keys, starts } => {
                 let of = |number: usize| starts.get(number).map(|start| &**start);
-                // The last piece that begins at `from` or in front of it.
-                let first = starts.partition_point(|start| from.is_none_or(|from| order.compare(start, from).is_le()));
-                let first = if from.is_some() { first.saturating_sub(1) } else { 0 };
-                for piece in (first..starts.len()).take_while(|&piece| of(piece).is_some_and(|start| !is_behind(start)))
-                {
+                // The last piece that begins where the range does, or in front of it.
+                let first = starts
+                    .partition_point(|start| reach.from.is_none_or(|from| reach.order.compare(start, from).is_le()));
+                let first = if reach.from.is_some() { first.saturating_sub(1) } else { 0 };
+                let within =
+                    (first..starts.len()).take_while(|&piece| of(piece).is_some_and(|key| !reach.is_behind(key)));
+                for piece in within {
                     let end = of(piece + 1);
                     // Indexes stand in front of the mailboxes.
                     let indexes = end.is_some_and(|end| end.first().is_some_and(|&first| first < b'N'));
-                    if indexes && *keys == KeyStyle::Prefixed {
-                        continue;
+                    if !indexes || *keys != KeyStyle::Prefixed {
+                        Piece { view: &**view, keys: *keys, number: piece, end }.take(reach, tag, items)?;
                     }
-                    walk_piece(
-                        &**view,
-                        piece,
-                        end,
-                        order,
-                        &mut |key| is_mailbox(key, *keys) && !is_before(key),
-                        &is_behind,
-                        tag,
-                        items,
-                    )?;
                 }
                 Ok(())
             }
@@ -133,33 +116,37 @@ impl<'a, 's> List<'a, 's> {
     }
 }
 
-/// Adds the records of a piece that are wanted; an error if its keys do not ascend up to `end`.
-#[expect(clippy::too_many_arguments, reason = "one loop with what it looks at")]
-fn walk_piece<'a>(
-    view: &(dyn View<'a> + '_),
-    piece: usize,
-    end: Option<&[u8]>,
-    order: KeyOrder,
-    wanted: &mut dyn FnMut(&[u8]) -> bool,
-    is_behind: &dyn Fn(&[u8]) -> bool,
-    tag: u32,
-    items: &mut Vec<Item<'a>>,
-) -> Result<(), ()> {
-    let mut ascends = true;
-    let mut before: Option<Cow<'a, [u8]>> = None;
-    view.walk(piece, &mut |record| {
-        ascends = before.as_ref().is_none_or(|before| order.compare(before, &record.key).is_lt());
-        if !ascends || is_behind(&record.key) {
-            return false;
-        }
-        if wanted(&record.key) {
-            items.push(Item { key: record.key.clone(), value: record.value, list: tag });
-        }
-        before = Some(record.key);
-        true
-    });
-    let ends = before.is_none_or(|before| end.is_none_or(|end| order.compare(&before, end).is_lt()));
-    if ascends && ends { Ok(()) } else { Err(()) }
+/// A part of a list that is walked.
+struct Piece<'p, 'a> {
+    view: &'p (dyn View<'a> + 'p),
+    keys: KeyStyle,
+    number: usize,
+    /// The key that the next piece begins with.
+    end: Option<&'p [u8]>,
+}
+
+impl<'a> Piece<'_, 'a> {
+    /// Adds the records within `reach`; an error if the keys do not ascend up to the piece's end.
+    fn take(&self, reach: &Reach<'_>, tag: u32, items: &mut Vec<Item<'a>>) -> Result<(), ()> {
+        let (mut ascends, mut inside) = (true, reach.from.is_none());
+        let ends_inside = self.end.is_some_and(|end| reach.to.is_some_and(|to| reach.order.compare(end, to).is_le()));
+        let mut before: Option<Cow<'a, [u8]>> = None;
+        self.view.walk(self.number, &mut |record| {
+            ascends = before.as_ref().is_none_or(|before| reach.order.compare(before, &record.key).is_lt());
+            if !ascends || !ends_inside && reach.is_behind(&record.key) {
+                return false;
+            }
+            inside = inside || !reach.is_before(&record.key);
+            if inside && is_mailbox(&record.key, self.keys) {
+                let rank = reach.rank(&record.key);
+                items.push(Item { key: record.key.clone(), value: record.value, list: tag, rank });
+            }
+            before = Some(record.key);
+            true
+        });
+        let ends = before.is_none_or(|last| self.end.is_none_or(|end| reach.order.compare(&last, end).is_lt()));
+        if ascends && ends { Ok(()) } else { Err(()) }
+    }
 }
 
 /// The first key of a piece.

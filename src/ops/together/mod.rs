@@ -32,6 +32,8 @@ pub struct Item<'a> {
     pub value: Cow<'a, [u8]>,
     /// The number of the list it is from.
     pub list: u32,
+    /// The first bytes in which keys of its range can differ, as a number that sorts as they do.
+    rank: u64,
 }
 
 /// One list of several.
@@ -112,12 +114,14 @@ impl<'s, 'r, 'a> Together<'s, 'r, 'a> {
     pub fn range(&self, number: usize) -> Result<Vec<Item<'a>>, Misordered> {
         let from = number.checked_sub(1).and_then(|before| self.cuts.get(before)).map(Vec::as_slice);
         let to = self.cuts.get(number).map(Vec::as_slice);
+        let reach = Reach { from, to, order: self.order, shared: shared(from, to, self.order) };
         let mut items = Vec::new();
         for (list, tag) in self.lists.iter().zip(0..) {
-            list.take(from, to, tag, self.order, &mut items).map_err(|()| Misordered(tag as usize))?;
+            list.take(&reach, tag, &mut items).map_err(|()| Misordered(tag as usize))?;
         }
         // Stable, and quick where runs stand behind each other as they do here.
-        items.sort_by(|a, b| self.order.compare(&a.key, &b.key).then_with(|| a.key.cmp(&b.key)));
+        let whole = |a: &Item<'_>, b: &Item<'_>| self.order.compare(&a.key, &b.key).then_with(|| a.key.cmp(&b.key));
+        items.sort_by(|a, b| a.rank.cmp(&b.rank).then_with(|| whole(a, b)));
         Ok(items)
     }
 
@@ -128,7 +132,7 @@ impl<'s, 'r, 'a> Together<'s, 'r, 'a> {
 
     /// The items of each name in turn.
     pub fn groups<'i>(items: &'i [Item<'a>]) -> impl Iterator<Item = &'i [Item<'a>]> {
-        items.chunk_by(|a, b| a.key == b.key)
+        items.chunk_by(|a, b| a.rank == b.rank && a.key == b.key)
     }
 
     /// What an item says; `None` if its value can't be read.
@@ -149,6 +153,49 @@ impl<'s, 'r, 'a> Together<'s, 'r, 'a> {
             KeyStyle::Plain => Name::internal(key),
             KeyStyle::Prefixed => Name::new(Form::Db, key.get(1..).unwrap_or_default()),
         }
+    }
+}
+
+/// A range of names: from a key, up to another.
+struct Reach<'c> {
+    from: Option<&'c [u8]>,
+    to: Option<&'c [u8]>,
+    order: KeyOrder,
+    /// How many bytes all its keys share in front.
+    shared: usize,
+}
+
+impl Reach<'_> {
+    fn is_before(&self, key: &[u8]) -> bool {
+        self.from.is_some_and(|from| self.order.compare(key, from).is_lt())
+    }
+
+    fn is_behind(&self, key: &[u8]) -> bool {
+        self.to.is_some_and(|to| self.order.compare(key, to).is_ge())
+    }
+
+    /// A number that sorts as the keys of the range do, as far as it goes.
+    #[inline]
+    fn rank(&self, key: &[u8]) -> u64 {
+        let rest = key.get(self.shared..).unwrap_or_default();
+        match rest.first_chunk() {
+            Some(bytes) if self.order == KeyOrder::Unsigned => u64::from_be_bytes(*bytes),
+            _ => {
+                let mut bytes = [0; 8];
+                bytes.iter_mut().zip(rest).for_each(|(to, from)| *to = self.order.rank(*from));
+                u64::from_be_bytes(bytes)
+            }
+        }
+    }
+}
+
+/// How many bytes all keys between two share in front.
+fn shared(from: Option<&[u8]>, to: Option<&[u8]>, order: KeyOrder) -> usize {
+    match (from, to) {
+        // Some bytes rank alike there, so keys between two that share them need not.
+        _ if order == KeyOrder::Mbox => 0,
+        (Some(from), Some(to)) => from.iter().zip(to).take_while(|(a, b)| a == b).count(),
+        _ => 0,
     }
 }
 
