@@ -94,13 +94,9 @@ impl Host {
 
     /// `ctl_mboxlist OPTIONS` on its database, as Cyrus' own user.
     pub fn mboxlist(&self, options: &[&str], input: &[u8]) -> Output {
-        self.run_mboxlist(&self.path("imapd.conf"), options, input)
-    }
-
-    fn run_mboxlist(&self, config: &Path, options: &[&str], input: &[u8]) -> Output {
         use std::os::unix::process::CommandExt;
         let mut command = Command::new(Path::new(PROGRAMS).join("ctl_mboxlist"));
-        command.arg("-C").arg(config).args(options).uid(self.owner.0).gid(self.owner.1);
+        command.arg("-C").arg(self.path("imapd.conf")).args(options).uid(self.owner.0).gid(self.owner.1);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("ctl_mboxlist");
         let mut stdin = child.stdin.take().expect("its input");
@@ -150,11 +146,17 @@ impl Host {
         let settings = format!(
             "configdirectory: {shown}/conf\npartition-default: {shown}/spool\ndefaultpartition: default\n\
              servername: {name}\nadmins: murder\nallowplaintext: yes\nsasl_mech_list: PLAIN\nmboxlist_db: {engine}\n\
-             mupdate_server: localhost\nmupdate_port: {port}\nmupdate_username: murder\nmupdate_authname: murder\n\
+             mupdate_server: 127.0.0.1\nmupdate_username: murder\nmupdate_authname: murder\n\
              mupdate_password: secret\n"
         );
         fs::write(home.join("imapd.conf"), settings).expect("a configuration");
-        self.run_mboxlist(&home.join("imapd.conf"), &["-m"], b"")
+        // Cyrus takes the port from /etc/services and nowhere else: the command sees one of its own there.
+        fs::write(home.join("services"), format!("mupdate {port}/tcp\n")).expect("services");
+        let mounted = "mount --bind \"$1/services\" /etc/services && exec setpriv --reuid=\"$2\" --regid=\"$3\" \
+                       --clear-groups \"$4/ctl_mboxlist\" -C \"$1/imapd.conf\" -m";
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", mounted, "sh"]).arg(&home).arg(self.owner.0.to_string());
+        command.arg(self.owner.1.to_string()).arg(PROGRAMS).stdin(Stdio::null()).output().expect("ctl_mboxlist")
     }
 
     fn list_after(&self, before: &dyn Fn(u16)) -> Vec<Vec<u8>> {
