@@ -1,7 +1,7 @@
 //! Who has a mailbox: the rules of authority, without any I/O.
 //!
 //! Backends decide which mailboxes exist; where two have one, the base (an old master, a frontend's copy) says where it is.
-//! What neither settles, the user's policy does. Every disagreement has a [`Class`]; [`Settled::conflict`] tells those that
+//! What neither settles, the user's policy does. Every disagreement has a [`Class`]; `Settled::conflict` tells those that
 //! somebody should look at from those that are as they should be (a tombstone of a deleted mailbox, say).
 
 use super::claim::{Claim, Standing};
