@@ -126,6 +126,47 @@ fn main() {
             cyrus(&path, format, folder.path(), &output);
         }
     }
+    let mailboxes = setting("BENCH_MURDER", 2_000_000).to_string();
+    murder(folder.path(), &mailboxes, rounds, &folder.path().join("output"));
+}
+
+/// Merges and compares the lists of an invented murder: 16 backends, a master, two frontends.
+fn murder(folder: &Path, mailboxes: &str, rounds: u64, output: &Path) {
+    let copies = folder.join("copies");
+    fs::create_dir(&copies).expect("a folder");
+    let site = ["synth", "--mailboxes", mailboxes, "--servers", "16", "--conflicts", "1000", "--force"];
+    let synth = |path: &Path, more: &[&str]| run(CORONER, &[path], &[&site[..], more, &["-o"]].concat(), output);
+    let backends: Vec<PathBuf> = (1..=16).map(|number| folder.join(format!("be{number}.db"))).collect();
+    for (path, number) in backends.iter().zip(1..) {
+        synth(path, &["--server", &i32::to_string(&number)]);
+    }
+    let others = ["mup.db", "fe1.db", "fe2.db"].map(|name| folder.join(name));
+    for path in &others {
+        synth(path, &["--role", "master"]);
+    }
+    let named = |path: &PathBuf, number: i32| format!("be{number}.example.com={}", path.display());
+    let named: Vec<String> = backends.iter().zip(1..).map(|(path, number)| named(path, number)).collect();
+    let merged = folder.join("merged.db");
+    let [master, fe1, fe2] = others.each_ref().map(|path| path.to_str().expect("a plain path"));
+    let mut merge = vec!["merge", "--force", "-o", merged.to_str().expect("a plain path")];
+    merge.extend(named.iter().map(String::as_str));
+    let mut drift = vec!["drift", "--master", master, "--frontend", fe1, "--frontend", fe2];
+    drift.extend(named.iter().flat_map(|named| ["--backend", named]));
+    let all: Vec<PathBuf> = backends.iter().chain(&others).cloned().collect();
+    println!("a murder of {mailboxes} mailboxes on 16 backends");
+    for (name, command, inputs) in [("merge", merge, &backends), ("drift", drift, &all)] {
+        let inputs: Vec<&Path> = inputs.iter().map(PathBuf::as_path).chain([&*copies]).collect();
+        let (mut times, mut copied, mut memory) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..rounds {
+            copied.push(run("cp", &inputs, &[], output).time);
+            let done = run(CORONER, &[], &command, output);
+            memory = memory.max(done.memory_kib / 1024);
+            times.push(done.time);
+        }
+        let (cp, time) = (median(copied).as_secs_f64(), median(times).as_secs_f64());
+        println!("  {:<36} {cp:>8.3}", format!("cp of the inputs of {name}"));
+        println!("  {name:<36} {time:>8.3} {:>8.2} {:>22}", time / cp, format!("{memory} (256)"));
+    }
 }
 
 /// Walks the records of a sound file by its pointers and writes them as `show` does, with one thread and no check.
