@@ -62,8 +62,9 @@ impl<'a> Walk<'a, '_, '_> {
             let message = format!("the metas are of transactions {} and {}", first.txnid, second.txnid);
             self.report(&rules::TXNID, Span::at(144, 8), message);
         }
-        if let Some(meta) = self.env.current() {
-            self.current(&meta);
+        match self.env.current() {
+            Some(meta) => self.current(&meta),
+            None => self.report(&rules::MAGIC, Span::at(16, 4), "neither meta is sound"),
         }
     }
 
