@@ -110,7 +110,8 @@ impl<'a> Tile<'a> {
     }
 }
 
-/// Makes a sequence of tiles complete: fills what they leave out with [`Kind::Gap`], clips what overlaps, and ends at `len`.
+/// Makes a sequence of tiles complete: fills what they leave out with [`Kind::Gap`], clips what overlaps
+/// with the fields that are clipped off, and ends at `len`.
 ///
 /// A room's own walk should already cover the file; this holds it to that, whatever the walk does.
 pub struct Tiler<'a, I: Iterator<Item = Tile<'a>>> {
@@ -127,8 +128,12 @@ impl<'a, I: Iterator<Item = Tile<'a>>> Tiler<'a, I> {
     }
 
     fn emit(&mut self, mut tile: Tile<'a>) -> Tile<'a> {
-        tile.span = Span::new(self.at, tile.span.end.min(self.len));
-        self.at = tile.span.end;
+        let span = Span::new(self.at, tile.span.end.min(self.len));
+        if span != tile.span {
+            tile.fields.retain(|field| span.start <= field.span.start && field.span.end <= span.end);
+            tile.span = span;
+        }
+        self.at = span.end;
         tile
     }
 }

@@ -122,11 +122,8 @@ fn cells<'a>(file: &File<'a>, page: &Page<'a>, rows: bool) -> Vec<Tile<'a>> {
     tiles.sort_by_key(|tile| tile.span);
     let ends: Vec<u64> = tiles.iter().skip(1).map(|tile| tile.span.start).chain([page.span.end]).collect();
     let mut all = Vec::new();
-    for (mut tile, end) in tiles.into_iter().zip(ends) {
-        let span = tile.span;
-        let fill = Span::new(span.end, end);
-        // Of cells that share bytes only those stand in a tile that are its own.
-        tile.fields.retain(|field| span.start <= field.span.start && field.span.end <= span.end);
+    for (tile, end) in tiles.into_iter().zip(ends) {
+        let fill = Span::new(tile.span.end, end);
         all.push(tile);
         all.push(Tile::new(fill, Kind::Padding, "bytes of no cell"));
     }
