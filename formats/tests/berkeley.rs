@@ -13,6 +13,8 @@ use coroner_formats::container::{Database, Depth, Format, KeyOrder, Record, dete
 use coroner_formats::finding::{Finding, Severity};
 use coroner_formats::image::Parts;
 
+use common::{dumped, records};
+
 fn read(name: &str) -> Vec<u8> {
     fs::read(common::corpus().join(name)).expect(name)
 }
@@ -28,21 +30,8 @@ fn databases() -> Vec<(String, Vec<u8>)> {
     files.iter().map(|path| (path.display().to_string(), fs::read(path).expect("a corpus file"))).collect()
 }
 
-fn records<'a>(db: &dyn Database<'a>, parts: usize) -> Vec<Record<'a>> {
-    let view = db.view(KeyOrder::Unsigned, parts);
-    let mut records = Vec::new();
-    for part in 0..view.parts() {
-        view.walk(part, &mut |record| {
-            records.push(record);
-            true
-        });
-    }
-    records
-}
-
 fn show(db: &dyn Database<'_>, parts: usize) -> String {
-    let lines = records(db, parts).into_iter().map(|record| [&*record.key, b"\t", &*record.value, b"\n"].concat());
-    String::from_utf8(lines.flatten().collect()).expect("text")
+    String::from_utf8(dumped(&records(db, parts))).expect("text")
 }
 
 fn findings(bytes: &[u8]) -> Vec<Finding> {

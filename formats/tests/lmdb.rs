@@ -10,6 +10,8 @@ use coroner_formats::container::lmdb::{Db, rules};
 use coroner_formats::container::{Change, Confidence, Database, Depth, Format, KeyOrder, Record, detect};
 use coroner_formats::finding::Finding;
 
+use common::{dumped, records};
+
 const GENUINE: [&str; 3] = ["small", "big", "mboxsort"];
 
 fn read(name: &str) -> Vec<u8> {
@@ -18,22 +20,6 @@ fn read(name: &str) -> Vec<u8> {
 
 fn shown(name: &str) -> Vec<u8> {
     fs::read(common::corpus().join(format!("other/lmdb/{name}.show.txt"))).expect(name)
-}
-
-fn records<'a>(db: &dyn Database<'a>, parts: usize) -> Vec<Record<'a>> {
-    let view = db.view(KeyOrder::Unsigned, parts);
-    let mut records = Vec::new();
-    for part in 0..view.parts() {
-        view.walk(part, &mut |record| {
-            records.push(record);
-            true
-        });
-    }
-    records
-}
-
-fn lines(records: Vec<Record<'_>>) -> Vec<u8> {
-    records.into_iter().flat_map(|record| [&*record.key, b"\t", &*record.value, b"\n"].concat()).collect()
 }
 
 fn findings(bytes: &[u8]) -> Vec<Finding> {
@@ -48,7 +34,7 @@ fn show_equals_what_the_library_dumps() {
         let bytes = read(name);
         assert_eq!(detect(&bytes).format, Some(Format::Lmdb));
         for parts in [1, 2, 7] {
-            assert!(lines(records(&Db::new(&bytes), parts)) == shown(name), "{name}");
+            assert!(dumped(&records(&Db::new(&bytes), parts)) == shown(name), "{name}");
         }
         assert_eq!(findings(&bytes), [], "{name}");
     }
@@ -72,7 +58,7 @@ fn the_state_before_the_last_transaction_is_there() {
     assert_eq!(*old.key, *b"user.gone");
     let before = db.at(0, KeyOrder::Unsigned).expect("a state");
     assert_eq!(before.len(), records(&db, 1).len() + 1);
-    assert!(lines(db.at(1, KeyOrder::Unsigned).expect("a state")) == shown("small"));
+    assert!(dumped(&db.at(1, KeyOrder::Unsigned).expect("a state")) == shown("small"));
     assert_eq!(db.at(2, KeyOrder::Unsigned), None);
 }
 
@@ -83,7 +69,7 @@ fn carving_a_sound_file_keeps_what_is_shown() {
         let db = Db::new(&bytes);
         let carved = db.carve(db.order().best(KeyOrder::Unsigned));
         assert!(carved.lost.is_empty() && carved.kept.iter().all(|kept| kept.confidence == Confidence::Verified));
-        assert!(lines(carved.kept.into_iter().map(|kept| kept.record).collect()) == shown(name));
+        assert!(dumped(&carved.kept.into_iter().map(|kept| kept.record).collect::<Vec<_>>()) == shown(name));
     }
 }
 
@@ -196,8 +182,8 @@ fn one_damaged_meta_is_named_and_the_other_read() {
     let mut bytes = read("small");
     let meta = current(&bytes);
     bytes[meta + 10] = 0;
-    let before = Db::new(&read("small")).at(0, KeyOrder::Unsigned).map(lines);
-    assert_eq!(Some(lines(records(&Db::new(&bytes), 1))), before);
+    let before = Db::new(&read("small")).at(0, KeyOrder::Unsigned).map(|state| dumped(&state));
+    assert_eq!(Some(dumped(&records(&Db::new(&bytes), 1))), before);
 }
 
 #[test]

@@ -11,6 +11,8 @@ use coroner_formats::container::{Confidence, Database, Depth, Format, KeyOrder, 
 use coroner_formats::finding::Finding;
 use coroner_formats::image::Parts;
 
+use common::{dumped, records};
+
 const GENUINE: [&str; 3] = ["be1", "ops", "long"];
 
 fn read(name: &str) -> Vec<u8> {
@@ -23,22 +25,6 @@ fn shown(name: &str) -> Vec<u8> {
 
 fn db(bytes: &[u8]) -> Db<'_> {
     Db::new(Parts::one(bytes))
-}
-
-fn records<'a>(db: &dyn Database<'a>, parts: usize) -> Vec<Record<'a>> {
-    let view = db.view(KeyOrder::Unsigned, parts);
-    let mut records = Vec::new();
-    for part in 0..view.parts() {
-        view.walk(part, &mut |record| {
-            records.push(record);
-            true
-        });
-    }
-    records
-}
-
-fn lines(records: Vec<Record<'_>>) -> Vec<u8> {
-    records.into_iter().flat_map(|record| [&*record.key, b"\t", &*record.value, b"\n"].concat()).collect()
 }
 
 fn of_parts(parts: Parts<'_>) -> Vec<Finding> {
@@ -57,7 +43,7 @@ fn show_equals_that_of_cyrus() {
         let bytes = read(name);
         assert_eq!(detect(&bytes).format, Some(Format::Sql));
         for parts in [1, 2, 7] {
-            assert!(lines(records(&db(&bytes), parts)) == shown(name), "{name}");
+            assert!(dumped(&records(&db(&bytes), parts)) == shown(name), "{name}");
         }
         assert_eq!(findings(&bytes), [], "{name}");
     }
@@ -69,7 +55,7 @@ fn carving_a_sound_file_keeps_what_is_shown() {
         let bytes = read(name);
         let carved = db(&bytes).carve(KeyOrder::Unsigned);
         assert!(carved.lost.is_empty() && carved.kept.iter().all(|kept| kept.confidence == Confidence::Verified));
-        assert!(lines(carved.kept.into_iter().map(|kept| kept.record).collect()) == shown(name));
+        assert!(dumped(&carved.kept.into_iter().map(|kept| kept.record).collect::<Vec<_>>()) == shown(name));
     }
 }
 
@@ -95,7 +81,7 @@ fn rows_are_read_from_leaves_when_schema_and_tree_are_gone() {
     assert!(records(&db, 1).is_empty());
     let kept = db.carve(KeyOrder::Unsigned).kept;
     assert!(kept.iter().all(|kept| kept.confidence == Confidence::MaybeStale));
-    let kept = lines(kept.into_iter().map(|kept| kept.record).collect());
+    let kept = dumped(&kept.into_iter().map(|kept| kept.record).collect::<Vec<_>>());
     let missing = String::from_utf8(shown("be1")).expect("text");
     let missing = missing.lines().filter(|line| !String::from_utf8_lossy(&kept).contains(*line)).count();
     // Keys of reverse ACLs hold control bytes that names do not.
@@ -150,7 +136,7 @@ fn impossible_page_size_is_named_and_inferred() {
     names("SQL-3", |bytes| bytes[17] = 3);
     let mut bytes = read("be1");
     bytes[17] = 3;
-    assert!(lines(records(&db(&bytes), 1)) == shown("be1"));
+    assert!(dumped(&records(&db(&bytes), 1)) == shown("be1"));
 }
 
 #[test]

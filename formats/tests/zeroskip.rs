@@ -8,9 +8,11 @@ use std::fs;
 use std::path::Path;
 
 use coroner_formats::container::zeroskip::{Db, gather, rules};
-use coroner_formats::container::{Change, Confidence, Database, Depth, Ending, KeyOrder, Record};
+use coroner_formats::container::{Change, Confidence, Database, Depth, Ending, KeyOrder};
 use coroner_formats::finding::Finding;
 use coroner_formats::image::Parts;
+
+use common::{dumped, records};
 
 /// The files of a directory.
 type Files = Vec<(String, Vec<u8>)>;
@@ -31,22 +33,6 @@ fn parts(files: &Files) -> Parts<'_> {
     gather(files.iter().map(|(name, bytes)| (name.clone(), bytes.as_slice())).collect())
 }
 
-fn records<'a>(db: &dyn Database<'a>, parts: usize) -> Vec<Record<'a>> {
-    let view = db.view(KeyOrder::Unsigned, parts);
-    let mut records = Vec::new();
-    for part in 0..view.parts() {
-        view.walk(part, &mut |record| {
-            records.push(record);
-            true
-        });
-    }
-    records
-}
-
-fn lines(records: Vec<Record<'_>>) -> Vec<u8> {
-    records.into_iter().flat_map(|record| [&*record.key, b"\t", &*record.value, b"\n"].concat()).collect()
-}
-
 fn findings(files: &Files) -> Vec<Finding> {
     let mut findings = Vec::new();
     Db::new(parts(files)).verify(Depth::Full, &mut |finding| findings.push(finding));
@@ -59,7 +45,7 @@ fn show_equals_that_of_cyrus() {
         let files = read(&folder(name));
         let shown = fs::read(folder(name).with_extension("show.txt")).expect("what Cyrus shows");
         for split in [1, 2, 7] {
-            assert!(lines(records(&Db::new(parts(&files)), split)) == shown, "{name}");
+            assert!(dumped(&records(&Db::new(parts(&files)), split)) == shown, "{name}");
         }
         assert_eq!(findings(&files), [], "{name}");
     }
@@ -70,7 +56,7 @@ fn a_data_file_alone_is_read_too() {
     let files = read(&folder("ops"));
     let data = files.iter().find(|(name, _)| name != ".zsdb").expect("a data file");
     let db = Db::new(Parts::one(&data.1));
-    assert!(lines(records(&db, 1)) == fs::read(folder("ops").with_extension("show.txt")).expect("what Cyrus shows"));
+    assert!(dumped(&records(&db, 1)) == fs::read(folder("ops").with_extension("show.txt")).expect("what Cyrus shows"));
     let mut found = 0;
     db.verify(Depth::Full, &mut |_| found += 1);
     assert_eq!(found, 0);
@@ -82,11 +68,14 @@ fn the_log_leads_from_one_genuine_file_to_the_next() {
     let (before, after) = (Db::new(parts(&before)), Db::new(parts(&after)));
     let first = before.transactions().expect("a number");
     assert!(first > 0);
-    let state = |db: &Db<'_>, n| lines(db.at(n, KeyOrder::Unsigned).expect("a state"));
-    assert!(state(&before, first) == lines(records(&before, 1)));
-    assert!(state(&after, first) == lines(records(&before, 1)), "the first transactions are those of the file before");
+    let state = |db: &Db<'_>, n| dumped(&db.at(n, KeyOrder::Unsigned).expect("a state"));
+    assert!(state(&before, first) == dumped(&records(&before, 1)));
+    assert!(
+        state(&after, first) == dumped(&records(&before, 1)),
+        "the first transactions are those of the file before"
+    );
     let last = after.transactions().expect("a number");
-    assert!(state(&after, last) == lines(records(&after, 1)));
+    assert!(state(&after, last) == dumped(&records(&after, 1)));
     assert_eq!(after.at(last + 1, KeyOrder::Unsigned), None);
     let log: Vec<_> = after.log(KeyOrder::Unsigned).collect();
     assert_eq!(log.len() as u64, last);
@@ -105,7 +94,9 @@ fn carving_a_sound_directory_keeps_what_is_shown() {
         let carved = db.carve(KeyOrder::Unsigned);
         assert!(carved.lost.is_empty() && carved.uncommitted.is_empty());
         assert!(carved.kept.iter().all(|kept| kept.confidence == Confidence::Verified), "{name}");
-        assert!(lines(carved.kept.into_iter().map(|kept| kept.record).collect()) == lines(records(&db, 1)));
+        assert!(
+            dumped(&carved.kept.into_iter().map(|kept| kept.record).collect::<Vec<_>>()) == dumped(&records(&db, 1))
+        );
     }
 }
 
@@ -128,7 +119,7 @@ fn the_worked_example_is_read() {
     assert_eq!(findings(&files), []);
     let db = Db::new(parts(&files));
     assert_eq!(records(&db, 1), []);
-    assert_eq!(lines(db.at(1, KeyOrder::Unsigned).expect("a state")), b"user.bob\tv1\n");
+    assert_eq!(dumped(&db.at(1, KeyOrder::Unsigned).expect("a state")), b"user.bob\tv1\n");
 }
 
 const UUID: &str = "53e8bca4-77c8-4a1f-b8a9-acbe503ae8dd";
@@ -237,8 +228,8 @@ fn later_files_override_earlier_ones() {
         let db = Db::new(parts(&files));
         let long_value = "x".repeat(300);
         let expected = format!("a\tactive\nb\tclosed\nd\tpacked\ne\tclosed\nf\tthree\nuser.long\t{long_value}\n");
-        assert_eq!(String::from_utf8(lines(records(&db, 2))).expect("text"), expected);
-        assert_eq!(lines(db.at(0, KeyOrder::Unsigned).expect("a state")), b"a\tpacked\nb\tpacked\nd\tpacked\n");
+        assert_eq!(String::from_utf8(dumped(&records(&db, 2))).expect("text"), expected);
+        assert_eq!(dumped(&db.at(0, KeyOrder::Unsigned).expect("a state")), b"a\tpacked\nb\tpacked\nd\tpacked\n");
         assert_eq!(db.transactions(), Some(5));
         let view = db.view(KeyOrder::Unsigned, 1);
         assert_eq!(view.get(b"b").map(|record| record.value.into_owned()), Some(b"closed".to_vec()));
@@ -416,13 +407,13 @@ fn packing_cut_short_is_named_and_the_right_file_is_read() {
     names("ZERO-14", |files| files.push(source()));
     let mut files = several(false);
     files.push(source());
-    assert!(!lines(records(&Db::new(parts(&files)), 1)).starts_with(b"z\tsource"));
+    assert!(!dumped(&records(&Db::new(parts(&files)), 1)).starts_with(b"z\tsource"));
     // The pack is not finished: its sources are read.
     let pack = files.iter().position(|(name, _)| name.ends_with("-0-1")).expect("the pack");
     let len = files[pack].1.len();
     files[pack].1.truncate(len - 8);
     assert!(findings(&files).iter().any(|finding| finding.rule.code == "ZERO-14"));
-    assert!(lines(records(&Db::new(parts(&files)), 1)).ends_with(b"z\tsource\n"));
+    assert!(dumped(&records(&Db::new(parts(&files)), 1)).ends_with(b"z\tsource\n"));
 }
 
 #[test]
@@ -483,7 +474,7 @@ fn a_commit_over_the_last_deletion_only_is_sound() {
     commit(&mut bytes, delete("b").len(), 4, false);
     files[ACTIVE].1 = bytes;
     assert_eq!(findings(&files), []);
-    assert!(lines(records(&Db::new(parts(&files)), 1)).starts_with(b"d\t"));
+    assert!(dumped(&records(&Db::new(parts(&files)), 1)).starts_with(b"d\t"));
 }
 
 #[test]
@@ -502,7 +493,7 @@ fn unfinished_transaction_is_named_and_not_shown() {
     assert_eq!(db.carve(KeyOrder::Unsigned).uncommitted.len(), 1);
     let last = db.log(KeyOrder::Unsigned).last().expect("a transaction");
     assert_eq!((last.ending, last.number), (Ending::Uncommitted, 6));
-    assert_eq!(lines(db.at(6, KeyOrder::Unsigned).expect("a state")), lines(records(&db, 1)));
+    assert_eq!(dumped(&db.at(6, KeyOrder::Unsigned).expect("a state")), dumped(&records(&db, 1)));
 }
 
 #[test]

@@ -102,6 +102,19 @@ pub fn genuine(limit: u64) -> Vec<Genuine> {
     found
 }
 
+/// The live records, read in about `parts` parts.
+pub fn records<'a>(db: &dyn Database<'a>, parts: usize) -> Vec<Record<'a>> {
+    let view = db.view(KeyOrder::Unsigned, parts);
+    let mut records = Vec::new();
+    for part in 0..view.parts() {
+        view.walk(part, &mut |record| {
+            records.push(record);
+            true
+        });
+    }
+    records
+}
+
 /// Records as `cyr_dbtool … show` prints them.
 pub fn dumped(records: &[Record<'_>]) -> Vec<u8> {
     let lines = records.iter().map(|record| [&record.key, &b"\t"[..], &record.value, b"\n"].concat());
