@@ -6,7 +6,6 @@ mod records;
 
 use std::num::NonZeroU32;
 
-pub use planted::Planted;
 pub use records::{Pair, Records, Release, Role};
 
 /// What to invent.

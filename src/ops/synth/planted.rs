@@ -1,59 +1,23 @@
-//! Contradictions among the hosts of an invented murder, to be found again.
+//! Contradictions among the hosts of an invented murder, to be found again under the classes that `merge` gives them.
 
-/// What is planted about a mailbox. Its home is the backend that it would be on without that.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub enum Planted {
-    /// The next backend has one of that name too.
-    TwoOwners,
-    /// It is flagged moving at home, and already on the next backend.
-    Moving,
-    /// The master says the next backend.
-    Location,
-    /// The master has its name reserved.
-    Reserved,
-    /// The master has another ACL.
-    Acl,
-    /// The master has another partition.
-    Partition,
-    /// Home has no record of it.
-    Gone,
-    /// Home has its tombstone.
-    Tombstone,
-    /// Home has a placeholder.
-    Intermediate,
-}
+use crate::ops::merge::settle::Class;
 
-impl Planted {
-    /// All kinds.
-    pub const ALL: [Planted; 9] = [
-        Planted::TwoOwners,
-        Planted::Moving,
-        Planted::Location,
-        Planted::Reserved,
-        Planted::Acl,
-        Planted::Partition,
-        Planted::Gone,
-        Planted::Tombstone,
-        Planted::Intermediate,
-    ];
+/// What is planted about mailboxes. The home of one is the backend that it would be on without that; `TwoOwners` and
+/// `Moving` put it on the next backend too, `Location` only in what the master says, and of what is `Gone`, a `Tombstone` or
+/// `Intermediate` home has no mailbox.
+pub(super) const PLANTED: [Class; 9] = [
+    Class::TwoOwners,
+    Class::Moving,
+    Class::Location,
+    Class::Reserved,
+    Class::Acl,
+    Class::Partition,
+    Class::Gone,
+    Class::Tombstone,
+    Class::Intermediate,
+];
 
-    /// The word for it, the same as that of `merge`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Planted::TwoOwners => "two-owners",
-            Planted::Moving => "moving",
-            Planted::Location => "location",
-            Planted::Reserved => "reserved",
-            Planted::Acl => "acl",
-            Planted::Partition => "partition",
-            Planted::Gone => "gone",
-            Planted::Tombstone => "tombstone",
-            Planted::Intermediate => "intermediate",
-        }
-    }
-
-    /// Whether the backend behind home has the mailbox too.
-    pub(super) fn is_on_next(self) -> bool {
-        matches!(self, Planted::TwoOwners | Planted::Moving)
-    }
+/// Whether the backend behind home has the mailbox too.
+pub(super) fn is_on_next(class: Class) -> bool {
+    matches!(class, Class::TwoOwners | Class::Moving)
 }

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use super::Options;
+use super::planted::{PLANTED, is_on_next};
 use super::population::{Population, Spot};
-use super::{Options, Planted};
 use crate::formats::record::{Acl, Entry, Family, Flag, MbType, Name, Numbering, Under, encode};
+use crate::ops::merge::settle::Class;
 
 /// What role the host plays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,11 +80,11 @@ impl Records {
     }
 
     /// What is planted about a mailbox.
-    fn planted(&self, spot: Spot) -> Option<Planted> {
+    fn planted(&self, spot: Spot) -> Option<Class> {
         let one_in = u64::from(self.options.conflicts?.get());
         let hit = self.site.dice(spot, 30).is_multiple_of(one_in);
-        let kind = (self.site.dice(spot, 31) % Planted::ALL.len() as u64) as usize;
-        Planted::ALL.get(kind).copied().filter(|_| hit)
+        let kind = (self.site.dice(spot, 31) % PLANTED.len() as u64) as usize;
+        PLANTED.get(kind).copied().filter(|_| hit)
     }
 
     /// Whether this host has a record of a mailbox.
@@ -90,8 +92,8 @@ impl Records {
         let Some(server) = self.options.server else { return true };
         let (home, own) = (self.home(spot), u64::from(server.saturating_sub(1)));
         match self.planted(spot) {
-            Some(planted) if planted.is_on_next() && (home + 1) % self.servers() == own => true,
-            Some(Planted::Gone) => false,
+            Some(planted) if is_on_next(planted) && (home + 1) % self.servers() == own => true,
+            Some(Class::Gone) => false,
             _ => home == own,
         }
     }
@@ -102,13 +104,13 @@ impl Records {
     }
 
     /// All that is planted: internal name and kind, in key order.
-    pub fn all_planted(&self) -> impl Iterator<Item = (String, Planted)> + '_ {
+    pub fn all_planted(&self) -> impl Iterator<Item = (String, Class)> + '_ {
         let planted = self.site.spots().filter_map(|spot| Some((spot, self.planted(spot)?)));
         planted.map(|(spot, planted)| (self.site.mailbox(spot).elements.join("."), planted))
     }
 
     fn uniqueid(&self, spot: Spot) -> u128 {
-        let own = !self.is_home(spot) && self.planted(spot) == Some(Planted::TwoOwners);
+        let own = !self.is_home(spot) && self.planted(spot) == Some(Class::TwoOwners);
         uniqueid(self.site, spot) ^ u128::from(own) << 64
     }
 
@@ -174,15 +176,15 @@ impl Records {
     /// What is planted in a master's entry.
     fn contradict_master(&self, spot: Spot, entry: &mut Entry<'_>) {
         match self.planted(spot) {
-            Some(Planted::Location) => {
+            Some(Class::Location) => {
                 entry.server = Some(Cow::Owned(server_name((self.home(spot) + 1) % self.servers())));
             }
-            Some(Planted::Reserved) => {
+            Some(Class::Reserved) => {
                 entry.mbtype = entry.mbtype.with(Flag::Reserved);
                 entry.acl = Acl::default();
             }
-            Some(Planted::Acl) => entry.acl = Acl::from_pairs([("anyone", "l")]),
-            Some(Planted::Partition) => entry.partition = Some(Cow::Borrowed(b"former")),
+            Some(Class::Acl) => entry.acl = Acl::from_pairs([("anyone", "l")]),
+            Some(Class::Partition) => entry.partition = Some(Cow::Borrowed(b"former")),
             _ => {}
         }
     }
@@ -191,13 +193,13 @@ impl Records {
     fn contradict_backend(&self, spot: Spot, entry: &mut Entry<'_>) {
         match self.planted(spot) {
             _ if self.options.server.is_none() || !self.is_home(spot) => return,
-            Some(Planted::Moving) => {
+            Some(Class::Moving) => {
                 entry.mbtype = entry.mbtype.with(Flag::Moving).with(Flag::Remote);
                 entry.server = Some(Cow::Owned(server_name((self.home(spot) + 1) % self.servers())));
                 return;
             }
-            Some(Planted::Tombstone) => entry.mbtype = entry.mbtype.with(Flag::Deleted),
-            Some(Planted::Intermediate) => entry.mbtype = entry.mbtype.with(Flag::Intermediate),
+            Some(Class::Tombstone) => entry.mbtype = entry.mbtype.with(Flag::Deleted),
+            Some(Class::Intermediate) => entry.mbtype = entry.mbtype.with(Flag::Intermediate),
             _ => return,
         }
         (entry.partition, entry.acl) = (None, Acl::default());
