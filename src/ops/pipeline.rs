@@ -10,10 +10,11 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Bytes that are written together: few enough to be still in a cache then.
 const CHUNK_LEN: usize = 1 << 18;
-/// Bytes of a part that may be made before its turn.
+/// Bytes of a part that may be made before its turn, and of all makers' together.
 const AHEAD_LEN: usize = 1 << 22;
-/// Parts, for each maker, that may be left behind before their turn.
-const PARTS_AHEAD: usize = 3;
+const ALL_AHEAD_LEN: usize = 1 << 24;
+/// Bytes of whole parts that may be left behind before their turn.
+const LEFT_LEN: usize = 1 << 23;
 
 /// Where a part's text goes.
 pub struct Chunks<'p, 'w> {
@@ -42,7 +43,7 @@ impl Chunks<'_, '_> {
     }
 
     fn hand_on(&mut self) {
-        if !self.turns.has_come(self.part, self.buffer.len() >= AHEAD_LEN) {
+        if !self.turns.has_come(self.part, self.buffer.len() >= self.turns.ahead_len) {
             self.full_len = self.buffer.len().saturating_add(CHUNK_LEN);
             return;
         }
@@ -64,7 +65,8 @@ struct Turns<'w> {
     moved: Condvar,
     /// Locked by the one whose turn it is, and so never waited for.
     sink: Mutex<Sink<'w>>,
-    parts_ahead: usize,
+    /// Bytes of a part that may be made before its turn.
+    ahead_len: usize,
 }
 
 struct State {
@@ -72,6 +74,8 @@ struct State {
     turn: usize,
     /// Whole parts whose turn has not come.
     left: BTreeMap<usize, Vec<u8>>,
+    /// Bytes of these.
+    left_len: usize,
 }
 
 const CLOSED: usize = usize::MAX;
@@ -118,7 +122,10 @@ impl Turns<'_> {
     /// Ends `part` with its last bytes.
     fn finish(&self, part: usize, mut buffer: Vec<u8>) -> Option<Vec<u8>> {
         let mut state = self.state();
-        if state.turn < part && state.left.len() < self.parts_ahead {
+        if state.turn < part && state.left_len + buffer.len() <= LEFT_LEN {
+            // It may have room for more than it holds, and is not filled again.
+            buffer.shrink_to_fit();
+            state.left_len += buffer.len();
             state.left.insert(part, buffer);
             return Some(Vec::new());
         }
@@ -132,6 +139,7 @@ impl Turns<'_> {
             state.turn = state.turn.saturating_add(1);
             let turn = state.turn;
             let next = state.left.remove(&turn);
+            state.left_len -= next.as_ref().map_or(0, Vec::len);
             drop(state);
             self.moved.notify_all();
             match next {
@@ -170,10 +178,10 @@ pub fn ordered(
     let next = AtomicUsize::new(0);
     let makers = rayon::current_num_threads().min(parts);
     let turns = Turns {
-        state: Mutex::new(State { turn: 0, left: BTreeMap::new() }),
+        state: Mutex::new(State { turn: 0, left: BTreeMap::new(), left_len: 0 }),
         moved: Condvar::new(),
         sink: Mutex::new(Sink { write: &mut write, end: Ok(()) }),
-        parts_ahead: makers * PARTS_AHEAD,
+        ahead_len: (ALL_AHEAD_LEN / makers.max(1)).clamp(CHUNK_LEN, AHEAD_LEN),
     };
     let maker = || {
         let _guard = CloseOnPanic(&turns);
