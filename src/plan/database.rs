@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::behind::write_behind;
 use super::safe_file::SafeFile;
 use crate::failure::Failure;
-use crate::formats::container::{self, Format, KeyOrder, WriteError, WriteOptions, Written, flat};
+use crate::formats::container::{self, Depth, Format, KeyOrder, WriteError, WriteOptions, Written, flat};
+use crate::formats::finding::Severity;
+use crate::formats::image::Image;
 use crate::input::usual_order;
 
 /// Where a database goes.
@@ -63,13 +65,14 @@ fn flat_style<K: AsRef<[u8]>, V: AsRef<[u8]>>(records: impl IntoIterator<Item = 
 }
 
 /// Whether a flat file can hold a byte only as an escape.
-fn unwritable(byte: u8) -> bool {
+pub fn unwritable(byte: u8) -> bool {
     matches!(byte, 0 | b'\r' | b'\n' | 0xFF)
 }
 
 /// Writes `records`, which stand in the order of `options`, as a new file.
 ///
-/// The encoder decodes what it made and holds it against the records; what is read back is held against what it made.
+/// The encoder decodes what it made and holds it against the records; what is read back is held against what it made, and
+/// verified as a file that came from somewhere else.
 ///
 /// # Errors
 /// When the format can't hold a record, when a system call fails, or when what is read back is not what was written. The
@@ -123,6 +126,49 @@ pub fn prepare<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     let written = write_behind(safe.file(), |out| container::write(out, format, records, options));
     let written = written.map_err(WriteError::Io).and_then(|(written, ledger)| Ok((written?, ledger)));
     let (written, ledger) = written.map_err(|error| Failure::file(target.path, error, next))?;
-    safe.check(|file| ledger.compare(file))?;
+    safe.check(|file| {
+        ledger.compare(file)?;
+        verify(file, format)
+    })?;
     Ok(Prepared { safe, written })
+}
+
+/// Verifies a written file; says what is wrong with it.
+fn verify(file: &File, format: Format) -> Result<(), String> {
+    let image = Image::open(file).map_err(|error| error.to_string())?;
+    if image.is_empty() && format == Format::Flat {
+        return Ok(());
+    }
+    let mut wrong = None;
+    container::open(&image, format).verify(Depth::Structure, &mut |finding| {
+        if finding.severity() > Severity::Note && wrong.is_none() {
+            wrong = Some(format!("{}: {}", finding.rule.code, finding.message));
+        }
+    });
+    wrong.map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileExt;
+
+    use bstr::ByteSlice;
+
+    use super::*;
+
+    #[test]
+    fn a_written_file_that_is_not_sound_is_refused() {
+        let records =
+            [("Nuser\x1Fa", "%(T e P default M 1 A %(a l))"), ("Nuser\x1Fb", "%(T e P default M 1 A %(b l))")];
+        for format in [Format::Skiplist, Format::Twoskip, Format::Twom, Format::Flat] {
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            let options = options(format, target_order(format, None), records);
+            container::write(&mut file, format, records, &options).unwrap();
+            assert_eq!(verify(file.as_file(), format), Ok(()), "{format}");
+            // The second key no longer follows the first one.
+            let at = std::fs::read(file.path()).unwrap().rfind("Nuser").unwrap();
+            file.as_file().write_all_at(b"\0", at as u64).unwrap();
+            assert!(verify(file.as_file(), format).is_err(), "{format}");
+        }
+    }
 }

@@ -258,7 +258,7 @@ impl Plan<'_, '_, '_> {
 
 /// Values of 2.4 and older are written raw, which those releases need, unless some byte can't be.
 fn flat_style(records: &Records<'_, '_>) -> flat::Style {
-    let bad = |byte: &u8| matches!(byte, 0 | b'\r' | b'\n' | 0xFF);
+    let bad = |&byte: &u8| database::unwritable(byte);
     match records.pairs().any(|(key, value)| key.iter().chain(&value).any(bad)) {
         true => flat::Style::Escaped,
         false => flat::Style::Raw,
