@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use coroner_formats::container::berkeley::{Db, rules};
-use coroner_formats::container::{Database, Depth, Format, KeyOrder, Record, detect};
+use coroner_formats::container::{Database, Depth, Format, KeyOrder, detect};
 use coroner_formats::finding::{Finding, Severity};
 use coroner_formats::image::Parts;
 
