@@ -215,7 +215,10 @@ impl Ledger {
     fn compare_block(&self, disk: &Disk<'_>, block: &mut Block, number: u64, sum: u128) -> Result<(), String> {
         let offset = number * BLOCK as u64;
         let len = usize::try_from(self.len - offset).unwrap_or(usize::MAX).min(BLOCK);
-        disk.read(block, offset, len).map_err(|error| error.to_string())?;
+        let patched = |(at, patch): &(u64, Vec<u8>)| *at < offset + len as u64 && offset < at + patch.len() as u64;
+        // What was written through the page cache is there still, and only a way past it leads to the disk.
+        let read = if len < BLOCK || self.patches.iter().any(patched) { Disk::read_past } else { Disk::read_into };
+        read(disk, block, offset, len).map_err(|error| error.to_string())?;
         let bytes = block.filled();
         let differs = || format!("the bytes from 0x{offset:X} on are not those that were written");
         for (at, patch) in &self.patches {

@@ -1,15 +1,16 @@
 //! A file that is being made: whole pages go past the page cache where the file system lets them (`O_DIRECT`).
 //!
-//! Then nothing is copied, there is little left to sync, and what is read back comes from the disk.
+//! Then nothing is copied, there is little left to sync, and what is read back for the first time comes from the disk.
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{FallocateFlags, Mode, OFlags};
+use rustix::fs::{Advice, FallocateFlags, Mode, OFlags};
 
 /// What addresses, offsets and lengths must be multiples of to go past the page cache.
 const PAGE: usize = 4096;
@@ -104,11 +105,22 @@ impl<'f> Disk<'f> {
         self.file.write_all_at(bytes, offset)
     }
 
-    /// Reads `len` bytes into a block.
+    /// Reads `len` bytes into a block and into the page cache, for those who read the file next.
     ///
     /// # Errors
     /// What the system says, and if the file ends before.
-    pub fn read(&self, block: &mut Block, offset: u64, len: usize) -> io::Result<()> {
+    pub fn read_into(&self, block: &mut Block, offset: u64, len: usize) -> io::Result<()> {
+        // Else it is read in small pieces.
+        let _ = rustix::fs::fadvise(self.file, offset, NonZeroU64::new(len as u64), Advice::WillNeed);
+        block.len = len;
+        self.file.read_exact_at(block.filled(), offset)
+    }
+
+    /// Reads `len` bytes into a block, past the page cache.
+    ///
+    /// # Errors
+    /// What the system says, and if the file ends before.
+    pub fn read_past(&self, block: &mut Block, offset: u64, len: usize) -> io::Result<()> {
         block.len = len;
         if let Some(direct) = self.direct() {
             // Up to a whole page: the file may end in it.
