@@ -351,3 +351,33 @@ fn carving_keeps_every_whole_line_and_proves_none_that_was_not_written() {
         }
     }
 }
+
+#[test]
+fn lines_are_held_against_each_other_across_the_parts_of_a_large_file() {
+    let line = |at: usize| format!("user.u{at:06}\t%(T e P default A %(u{at:06} lrswipkxtecdan))\n");
+    let lines: Vec<String> = (0..60_000).map(line).collect();
+    let sound = lines.concat().into_bytes();
+    assert!(sound.len() > 3 << 20);
+    assert_eq!(findings(&sound), []);
+    let len = lines[0].len();
+    for border in [1 << 20, 2 << 20, 3 << 20] {
+        // The line that a part begins with, its neighbours, and a key that is too small, the same, or no key.
+        let first = usize::div_ceil(border, len);
+        for at in [first - 1, first, first + 1] {
+            for (key, code) in [(b"user.u000000".to_vec(), "order"), (sound[(at - 1) * len..][..12].to_vec(), "same")] {
+                let mut bytes = sound.clone();
+                bytes[at * len..][..12].copy_from_slice(&key);
+                let found = findings(&bytes);
+                assert!(!found.is_empty(), "{code} at line {at}");
+                let number = format!("line {}:", at + 1);
+                assert!(found.iter().any(|finding| finding.message.starts_with(&number)), "{code}: {found:?}");
+            }
+        }
+    }
+    // Raw TABs in one part, escaped ones in another.
+    let mut mixed = sound.clone();
+    mixed.extend_from_slice(b"user.v\t0 default anyone\tlrs\t\n");
+    assert_eq!(findings(&mixed), []);
+    mixed.splice(0..0, *b"user.a\t0 default anyone\xFF\x89lrs\xFF\x89\n");
+    assert_ne!(findings(&mixed), []);
+}

@@ -1,9 +1,12 @@
-//! Checks every rule of the format in one pass; a second one only for files that are out of order.
+//! Checks every rule of the format in one pass, side by side; a second one says what is wrong, and a third looks for
+//! duplicates in files that are out of order.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 
 use bstr::ByteSlice;
 use memchr::memchr;
+use rayon::prelude::*;
 
 use super::layout::{self, Style};
 use super::rules;
@@ -19,7 +22,7 @@ const FOREIGN: [&[u8]; 3] = [b"\xA1\x02\x8B\x0D", b"PIKSOREZ", b"ZEROSKIP"];
 /// Checks the whole file; see [`Database::verify`](crate::container::Database::verify).
 pub fn verify(cursor: Cursor<'_>, depth: Depth, sink: &mut Sink<'_>) {
     head(cursor, sink);
-    if depth == Depth::Header {
+    if depth == Depth::Header || is_sound(cursor) {
         return;
     }
     let mut pass = Pass { sink, before: None, in_order: true, styles: Styles::default() };
@@ -30,6 +33,60 @@ pub fn verify(cursor: Cursor<'_>, depth: Depth, sink: &mut Sink<'_>) {
     styles.judge(sink);
     if !in_order {
         far_duplicates(cursor, sink);
+    }
+}
+
+/// Bytes of a file for which one part is worth while.
+const PART_LEN: usize = 1 << 20;
+
+/// Whether no line gives anything to report, found side by side; where one does, one pass in order says what.
+fn is_sound(cursor: Cursor<'_>) -> bool {
+    let mut cuts: Vec<u64> = (0..cursor.len()).step_by(PART_LEN).map(|at| scan::line_start(cursor, at)).collect();
+    cuts.push(cursor.len());
+    cuts.dedup();
+    let parts = cuts.par_windows(2).map(|cut| match *cut {
+        [start, end] => Part::read(cursor, start, end),
+        _ => None,
+    });
+    let Some(parts) = parts.collect::<Option<Vec<Part<'_>>>>() else { return false };
+    let follow = parts.windows(2).all(|pair| match pair {
+        [one, next] => KeyOrder::Mbox.compare(one.last, next.first) == Ordering::Less,
+        _ => false,
+    });
+    let raw = parts.iter().any(|part| part.raw);
+    follow && !(raw && parts.iter().any(|part| part.escaped))
+}
+
+/// Whole lines with nothing to report.
+struct Part<'a> {
+    /// The key of the first line.
+    first: &'a [u8],
+    /// The key of the last one.
+    last: &'a [u8],
+    /// Whether there are raw TABs in values.
+    raw: bool,
+    /// Whether there are escaped ones.
+    escaped: bool,
+}
+
+impl<'a> Part<'a> {
+    /// Reads the lines from `start` to `end`; `None` as soon as one is worth a finding, or if there is none.
+    fn read(cursor: Cursor<'a>, start: u64, end: u64) -> Option<Self> {
+        let found = Cell::new(false);
+        let mut sink = |_| found.set(true);
+        let mut pass = Pass { sink: &mut sink, before: None, in_order: true, styles: Styles::default() };
+        let mut first = None;
+        for piece in scan::pieces(cursor, start, end) {
+            pass.piece(&piece);
+            if found.get() {
+                return None;
+            }
+            first.get_or_insert(piece.key);
+        }
+        let Pass { sink, before, styles, .. } = pass;
+        styles.judge(sink);
+        let (raw, escaped) = (styles.raw.count > 0, styles.escaped.count > 0);
+        (!found.get()).then_some(Part { first: first?, last: before?.key, raw, escaped })
     }
 }
 
