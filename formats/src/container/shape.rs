@@ -22,6 +22,9 @@ fn dlist(value: &[u8]) -> Option<(usize, bool)> {
     let mut odd = false;
     while let Some(&byte) = value.get(at) {
         at = at.checked_add(1)?;
+        if PLAIN[usize::from(byte)] {
+            continue;
+        }
         match byte {
             b'(' => depth = depth.checked_add(1)?,
             b')' => {
@@ -41,6 +44,18 @@ fn dlist(value: &[u8]) -> Option<(usize, bool)> {
     }
     None
 }
+
+/// Bytes that say nothing of where a dlist ends, and occur in any.
+const PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let special = matches!(byte as u8, b'(' | b')' | b'"' | b'{');
+        plain[byte] = !special && !is_odd_in_dlist(byte as u8);
+        byte += 1;
+    }
+    plain
+};
 
 /// Offset behind the quoted string whose first byte is at `at`.
 fn behind_quoted(value: &[u8], mut at: usize) -> Option<usize> {
@@ -118,7 +133,7 @@ pub fn judge(value: &[u8]) -> Verdict {
 }
 
 /// Whether `byte` occurs in dlists only within literals (`lib/dlist.c`, `dlist_print`, quotes no byte from 0x80 up).
-fn is_odd_in_dlist(byte: u8) -> bool {
+const fn is_odd_in_dlist(byte: u8) -> bool {
     byte >= 0x7F || (byte < 0x1D && !matches!(byte, b'\t' | b'\n' | b'\r'))
 }
 

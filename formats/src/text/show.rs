@@ -47,11 +47,10 @@ impl<'a> Show<'a> {
         while self.lines.at() < end && self.take().is_some() {}
     }
 
-    /// Where the dlist that starts at `start` ends: behind the LF of a further line. `None` if it ends on its own line,
-    /// or nowhere.
-    fn dlist_end(&mut self, start: u64, line: &Line<'a>) -> Option<u64> {
-        let own = self.cursor.span(Span::new(start, line.body_span().end))?;
-        if !own.starts_with(b"%(") || shape::dlist_len(own).is_some() || self.doubt.is_some_and(|doubt| start < doubt) {
+    /// Where the dlist that starts at `start` and is not closed on its `own` line ends: behind the LF of a further line.
+    /// `None` if it ends nowhere.
+    fn dlist_end(&mut self, start: u64, own: &[u8]) -> Option<u64> {
+        if !own.starts_with(b"%(") || self.doubt.is_some_and(|doubt| start < doubt) {
             return None;
         }
         let limit = Span::at(start, CONTINUATION_LEN.saturating_add(own.len() as u64));
@@ -64,12 +63,8 @@ impl<'a> Show<'a> {
         Some(end.saturating_add(1))
     }
 
-    /// Where the value goes on to: over lines without TAB, which can't be records. A dlist that is closed does not go on.
-    fn untabbed_end(&self, start: u64, line: &Line<'a>) -> Option<u64> {
-        let own = self.cursor.span(Span::new(start, line.body_span().end))?;
-        if shape::dlist_len(own) == Some(own.len()) {
-            return None;
-        }
+    /// Where the value goes on to: over lines without TAB, which can't be records.
+    fn untabbed_end(&self, line: &Line<'a>) -> Option<u64> {
         let joins = |line: &Line<'_>| line.terminated && is_rest(line.body);
         line.terminated.then(|| self.peek().take_while(joins).last()).flatten().map(|line| line.span().end)
     }
@@ -92,7 +87,13 @@ impl<'a> Iterator for Show<'a> {
         };
         let key_span = Span::at(line.start, tab as u64);
         let value_start = key_span.end.saturating_add(1);
-        let further = self.dlist_end(value_start, &line).or_else(|| self.untabbed_end(value_start, &line));
+        let own = self.cursor.span(Span::new(value_start, line.body_span().end)).unwrap_or_default();
+        let closed = shape::dlist_len(own);
+        let further = match closed {
+            Some(len) if len == own.len() => None,
+            Some(_) => self.untabbed_end(&line),
+            None => self.dlist_end(value_start, own).or_else(|| self.untabbed_end(&line)),
+        };
         let end = further.unwrap_or(line.span().end);
         self.take_to(end);
         let mut value_span = Span::new(value_start, end.saturating_sub(u64::from(line.terminated)));
