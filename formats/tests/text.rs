@@ -480,3 +480,46 @@ fn no_truncation_and_no_byte_makes_dumps_stumble() {
         });
     }
 }
+
+#[test]
+fn json_entries_are_held_against_each_other_across_the_parts_of_a_large_dump() {
+    let entry = |at: usize| {
+        let acl = format!("{{\"u{at:06}\": \"lrswipkxtecdan\", \"anyone\": \"p\"}}");
+        format!(
+            "\"user.u{at:06}\": {{\"name\": \"user.u{at:06}\", \"mbtype\": \"e\", \"acl\": {acl}, \"name_history\": []}}"
+        )
+    };
+    let entries: Vec<String> = (0..32_000).map(entry).collect();
+    let sound = format!("{{\n{}\n}}\n", entries.join(",\n"));
+    assert!(sound.len() > 3 << 20);
+    assert!(codes(sound.as_bytes(), Format::Json).is_empty());
+    let found = |text: &str| {
+        let found = findings(&*open(text.as_bytes(), Format::Json));
+        found.into_iter().map(|finding| (finding.rule.code, finding.message.into_owned())).collect::<Vec<_>>()
+    };
+    let len = entries[0].len() + 2;
+    let put = |at: usize, text: &str| [&sound[..2 + at * len], text, &sound[2 + (at + 1) * len..]].concat();
+    for border in [1 << 20, 2 << 20, 3 << 20] {
+        let first = border / len + 1;
+        for at in [first - 2, first - 1, first, first + 1] {
+            let lines = [format!("line {}: ", at + 2), format!("line {}: ", at + 3)];
+            let told =
+                |code: &str, message: &str| code == "TEXT-4" || lines.iter().any(|line| message.starts_with(line));
+            // The name in front, one of another part, an entry over two lines, a closing bracket too many, a cut object.
+            for text in [
+                format!("{},\n", entries[at - 1]),
+                format!("{},\n", entries[5]),
+                format!("{},\n", entries[at].replace("[]", "[{\"a\": \"b\"},\n\"x\"]")),
+                format!("{}\n}},\n", entries[at]),
+                format!("{},\n", &entries[at][..len / 2]),
+            ] {
+                let found = found(&put(at, &text));
+                assert!(found.iter().any(|(code, message)| told(code, message)), "{text}: {found:?}");
+            }
+        }
+    }
+    let cut = found(&sound[..sound.len() - 2]);
+    assert!(matches!(&cut[..], [("TEXT-21", _)]), "{cut:?}");
+    // Names in no order are no fault by themselves.
+    assert_eq!(found(&put(20_000, &format!("{},\n", entry(0).replace("u000000", "a")))), []);
+}

@@ -48,7 +48,7 @@ impl<'a> Dump<'a> {
     }
 
     /// Where at most `parts` parts of about one length start, each with an entry; the last offset is the file's end.
-    fn starts(&self, parts: usize) -> Vec<u64> {
+    pub(super) fn starts(&self, parts: usize) -> Vec<u64> {
         let step = (self.cursor.len() / parts.max(1) as u64).max(1);
         let mut starts = vec![0];
         for part in 1..parts as u64 {
@@ -69,7 +69,7 @@ impl<'a> Dump<'a> {
     }
 
     /// The items of one part.
-    fn items_of(&self, start: u64, end: u64) -> Items<'a> {
+    pub(super) fn items_of(&self, start: u64, end: u64) -> Items<'a> {
         let cursor = self.cursor.span(Span::new(0, end)).map_or(self.cursor, Cursor::new);
         match self.format {
             Format::Text => scan::items_from(cursor, start),

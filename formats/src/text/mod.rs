@@ -15,6 +15,7 @@ pub mod lines;
 pub mod rules;
 mod scan;
 pub mod show;
+mod sound;
 mod verify;
 
 use std::ops::ControlFlow;
