@@ -55,7 +55,7 @@ impl<'a> Acl<'a> {
         I: AsRef<[u8]>,
         R: AsRef<[u8]>,
     {
-        let mut raw = Vec::new();
+        let mut raw = Vec::with_capacity(64);
         for (identifier, rights) in pairs {
             raw.extend_from_slice(identifier.as_ref());
             raw.push(b'\t');

@@ -162,7 +162,8 @@ pub fn encode(entry: &Entry<'_>, numbering: Numbering) -> Vec<u8> {
 
 /// Writes an entry's value in `family`; what that can't hold is left out. [`Family::Dump`] is written as D.
 pub fn encode_as(entry: &Entry<'_>, family: Family, numbering: Numbering) -> Vec<u8> {
-    let mut out = Vec::with_capacity(entry.raw.len().max(64));
+    // One that was not read from a record takes some 250 bytes.
+    let mut out = Vec::with_capacity(if entry.raw.is_empty() { 256 } else { entry.raw.len() });
     match family {
         Family::L0 => legacy::encode_l0(entry, &mut out),
         Family::L1 => legacy::encode_l1(entry, numbering, &mut out),

@@ -101,7 +101,22 @@ impl<'a> Name<'a> {
 
     /// The bytes it has in `form` (`imap/mboxname.c`, `mboxname_to_dbname` and `mboxname_from_dbname`).
     pub fn spelt(&self, form: Form) -> Cow<'_, [u8]> {
-        if form == self.form { Cow::Borrowed(&self.bytes) } else { Cow::Owned(self.bytes_in(form).collect()) }
+        if form == self.form { Cow::Borrowed(&self.bytes) } else { Cow::Owned(self.respelt(form)) }
+    }
+
+    /// The bytes it has in `form`, which is not its own.
+    fn respelt(&self, form: Form) -> Vec<u8> {
+        let local = self.local();
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        bytes.extend_from_slice(self.bytes.get(..self.bytes.len().saturating_sub(local.len())).unwrap_or_default());
+        if let Some(end) = bytes.last_mut() {
+            *end = form.domain_end();
+        }
+        match form {
+            Form::Db => bytes.extend(local.iter().map(|&byte| to_db_byte(byte, 0, 0))),
+            Form::Internal => bytes.extend(local.iter().map(|&byte| to_internal_byte(byte, 0, 0))),
+        }
+        bytes
     }
 
     /// The same name in `form`, with bytes of its own where they differ.
@@ -109,7 +124,7 @@ impl<'a> Name<'a> {
         if form == self.form {
             return self;
         }
-        let bytes = self.bytes_in(form).collect::<Vec<_>>();
+        let bytes = self.respelt(form);
         Name::new(form, bytes)
     }
 

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr2};
 use nom::bytes::complete::{tag, take_while};
 use nom::character::complete::char;
 use nom::combinator::opt;
@@ -13,6 +13,7 @@ use nom::error::ErrorKind;
 use nom::sequence::{delimited, preceded, terminated};
 use nom::{IResult, Parser};
 
+use super::json_plain;
 use crate::container::shape;
 
 pub use super::json_write::{PlainEntry, PlainHistory, WriteError, Writer, append_entry, write_entry};
@@ -125,21 +126,24 @@ pub(super) fn nested_len(input: &[u8]) -> Option<usize> {
         b'[' => (b'[', b']'),
         _ => return None,
     };
-    let (mut at, mut depth) = (0usize, 0usize);
-    loop {
-        at = at.checked_add(memchr3(open, close, b'"', input.get(at..)?)?)?;
-        let byte = *input.get(at)?;
+    let (mut rest, mut depth) = (input, 0usize);
+    // What stands between strings is short: a search of its own costs more than it saves.
+    while let Some((&byte, after)) = rest.split_first() {
         if byte == b'"' {
-            let (rest, _) = string(input.get(at..)?).ok()?;
-            at = input.len().checked_sub(rest.len())?;
+            (_, rest) = json_plain::string(rest).or_else(|| string(rest).ok().map(|(rest, inside)| (inside, rest)))?;
             continue;
         }
-        at = at.checked_add(1)?;
-        depth = if byte == open { depth.checked_add(1)? } else { depth.checked_sub(1)? };
-        if depth == 0 {
-            return Some(at);
+        rest = after;
+        if byte == open {
+            depth = depth.checked_add(1)?;
+        } else if byte == close {
+            depth = depth.checked_sub(1)?;
+            if depth == 0 {
+                return Some(input.len().saturating_sub(rest.len()));
+            }
         }
     }
+    None
 }
 
 /// Any value, as it stands.
@@ -306,7 +310,7 @@ impl<'a> JsonFields<'a> {
 /// # Errors
 /// [`Unreadable`] if it is no object, or its members are not separated as JSON has it.
 pub fn parse(object: &[u8]) -> Result<JsonFields<'_>, Unreadable> {
-    if let Some(fields) = super::json_plain::parse(object) {
+    if let Some(fields) = json_plain::parse(object) {
         return Ok(fields);
     }
     let mut fields = JsonFields::default();

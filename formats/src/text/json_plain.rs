@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
-
 use super::json::{JsonFields, Pairs};
 use crate::record::number;
 
@@ -37,11 +35,32 @@ pub(super) fn parse(object: &[u8]) -> Option<JsonFields<'_>> {
 
 /// A string without escapes or control bytes, and what follows it.
 #[inline]
-fn string(input: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn string(input: &[u8]) -> Option<(&[u8], &[u8])> {
     let inside = input.strip_prefix(b"\"")?;
-    let (text, after) = inside.split_at_checked(memchr2(b'"', b'\\', inside)?)?;
-    let plain = text.iter().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'));
-    plain.then_some((text, after.strip_prefix(b"\"")?))
+    let (text, after) = inside.split_at_checked(plain_len(inside))?;
+    Some((text, after.strip_prefix(b"\"")?))
+}
+
+/// Number of bytes in front of the first that is a quote, a backslash, or not printable ASCII: eight at a time, for
+/// strings are short.
+#[inline(always)]
+fn plain_len(input: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let mut rest = input;
+    while let Some((eight, after)) = rest.split_first_chunk::<8>() {
+        let word = u64::from_le_bytes(*eight);
+        // The high bit of each byte that is less than `limit`, and of some behind the first of them.
+        let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
+        let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+        let ends = (word | below(word, 0x20) | is(b'"') | is(b'\\') | is(0x7F)) & HIGHS;
+        if ends != 0 {
+            return input.len().saturating_sub(rest.len()) + (ends.trailing_zeros() / 8) as usize;
+        }
+        rest = after;
+    }
+    let plain = |byte: &&u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    input.len().saturating_sub(rest.len()) + rest.iter().take_while(plain).count()
 }
 
 /// The members of an ACL behind its bracket, and what follows it.
@@ -108,6 +127,20 @@ mod tests {
             br#"{}"#,
         ] {
             assert!(parse(other).is_none(), "{}", String::from_utf8_lossy(other));
+        }
+    }
+
+    #[test]
+    fn strings_end_at_the_first_byte_that_is_not_plain() {
+        for byte in 0..=u8::MAX {
+            let is_plain = matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+            for at in 0..20 {
+                let mut text = *b"all of it is plain, \"";
+                text[at] = byte;
+                let expected = if is_plain { 20 } else { at };
+                assert_eq!(plain_len(&text), expected, "{byte} at {at}");
+                assert_eq!(plain_len(&text[..20]), expected, "{byte} at {at}");
+            }
         }
     }
 }

@@ -7,8 +7,8 @@ use bstr::ByteSlice;
 use super::remarks::{ENTRY, Fate, Remark, Say};
 use crate::formats::record::{Acl, Entry, Era, Family, Flag, Kind, MbType, Rights, rights};
 
-/// The entry as far as `era` can hold it, laid out as its writers do; `None` if it can hold nothing of it. `now` is the time
-/// of writing, in seconds since 1970, for entries whose source tells none.
+/// The entry as far as `era` can hold it, still laid out as its source has it; `None` if it can hold nothing of it. `now` is
+/// the time of writing, in seconds since 1970, for entries whose source tells none.
 pub fn fit<'e>(mut entry: Entry<'e>, from: Option<Era>, era: Era, now: u64, say: &mut Say<'_>) -> Option<Entry<'e>> {
     let gone = match () {
         () if entry.is_tombstone() && era < Era::V2_5 => {
@@ -34,7 +34,7 @@ pub fn fit<'e>(mut entry: Entry<'e>, from: Option<Era>, era: Era, now: u64, say:
         // A location without '!' is not remote to the mupdate of 2.3 and 2.4.
         entry.mbtype = entry.mbtype.without(Flag::Remote);
     }
-    Some(entry.as_written_in(era))
+    Some(entry)
 }
 
 fn lost<'r>(entry: &'r Entry<'_>, field: &'static str, value: Cow<'r, [u8]>, why: &'static str) -> Remark<'r> {

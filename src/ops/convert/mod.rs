@@ -121,17 +121,26 @@ impl Converter {
 
     /// The entry that the target has for a mailbox's own record; `None` if it has none, or the record is no mailbox's own.
     pub fn mailbox<'r>(&self, key: &'r [u8], value: &'r [u8], say: &mut Say<'_>) -> Option<Entry<'r>> {
+        self.content(key, value, say).map(|entry| entry.as_written_in(self.era))
+    }
+
+    /// The same, still laid out as its source has it.
+    pub fn content<'r>(&self, key: &'r [u8], value: &'r [u8], say: &mut Say<'_>) -> Option<Entry<'r>> {
         let decoded = self.decode(key, value);
         let Key::Mailbox(name) = &decoded.key else { return None };
         if decoded.entry.is_none() {
             let why = "its value can't be read";
             say(Remark { name: name.to_internal(), field: ENTRY, value: Cow::Borrowed(value), fate: Fate::Lost, why });
         }
-        self.entry(decoded.entry?, say)
+        self.entry_content(decoded.entry?, say)
     }
 
     /// The entry that the target has for one of the source.
-    pub fn entry<'e>(&self, mut entry: Entry<'e>, say: &mut Say<'_>) -> Option<Entry<'e>> {
+    pub fn entry<'e>(&self, entry: Entry<'e>, say: &mut Say<'_>) -> Option<Entry<'e>> {
+        self.entry_content(entry, say).map(|entry| entry.as_written_in(self.era))
+    }
+
+    fn entry_content<'e>(&self, mut entry: Entry<'e>, say: &mut Say<'_>) -> Option<Entry<'e>> {
         role::complete(&mut entry, self.origin.typeless, self.origin.bare);
         if entry.server.is_none() && self.wants_server(&entry) && !self.witnesses.is_empty() {
             self.witnesses.supply(&mut entry, say);

@@ -109,8 +109,9 @@ impl<'a, 'c> Records<'a, 'c> {
         let (converter, order) = (self.converter, self.order);
         let compare =
             |a: &Held<'a>, b: &Held<'a>| order.compare(&name_key(converter, a.key()), &name_key(converter, b.key()));
-        if !self.index.names.is_sorted_by(|a, b| compare(a, b).is_lt()) {
-            self.index.names.sort_by(compare);
+        let ascend = |pair: &[Held<'a>]| pair.is_sorted_by(|a, b| compare(a, b).is_lt());
+        if !self.index.names.par_windows(2).all(ascend) {
+            self.index.names.par_sort_by(compare);
             self.index.names.dedup_by(|later, first| {
                 let same = compare(later, first).is_eq();
                 if same {
@@ -187,7 +188,7 @@ impl<'a, 'c> Records<'a, 'c> {
     }
 
     fn by_jmapid(&self, item: &ByJmapid<'a>) -> Option<Pair> {
-        let mut entry = self.converter.mailbox(item.held.key(), item.held.value(), &mut silent)?;
+        let mut entry = self.converter.content(item.held.key(), item.held.value(), &mut silent)?;
         (entry.under, entry.history_raw) = (Under::Jmapid, None);
         let entry = entry.as_written_in(self.converter.era);
         Some((item.key.to_vec(), encode(&entry, self.converter.era.style().numbering)))
@@ -214,7 +215,7 @@ impl<'a, 'c> Records<'a, 'c> {
     fn under_uniqueid(&self, group: &[ById<'a>]) -> Option<Pair> {
         let converter = self.converter;
         let entries =
-            group.iter().filter_map(|item| converter.mailbox(item.held.key(), item.held.value(), &mut silent));
+            group.iter().filter_map(|item| converter.content(item.held.key(), item.held.value(), &mut silent));
         let mut entries: Vec<Entry<'_>> = entries.collect();
         // The sort is stable: of several live ones the first in the order of names.
         entries.sort_by_key(|entry| (entry.is_tombstone(), std::cmp::Reverse(entry.mtime)));
@@ -285,8 +286,8 @@ impl<'a> Part<'a> {
     fn take_mailbox(&mut self, record: Record<'a>, task: Task<'_>, say: &mut Say<'_>) {
         let Task { converter, racls, order } = task;
         let held = Held::new(record);
-        let Some(entry) = converter.mailbox(held.key(), held.value(), say) else { return };
-        if entry.family != Family::Dlist && !era::legacy_limits(&entry, say) {
+        let Some(entry) = converter.content(held.key(), held.value(), say) else { return };
+        if converter.era.family() != Family::Dlist && !era::legacy_limits(&entry, say) {
             return;
         }
         if let Some(racls) = racls {

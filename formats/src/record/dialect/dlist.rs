@@ -204,7 +204,8 @@ pub(super) const ORDER_OLD: &[FieldKey] = &[
 fn order(entry: &Entry<'_>, numbering: Numbering) -> Vec<FieldKey> {
     let is_kept = |field| if field == FieldKey::Type { keeps_type(entry, numbering) } else { is_there(entry, field) };
     let kept = entry.layout.slots().filter(|slot| slot.spelling == Spelling::Nil || is_kept(slot.field));
-    let mut order: Vec<_> = kept.map(|slot| slot.field).collect();
+    let mut order = Vec::with_capacity(FieldKey::ALL.len());
+    order.extend(kept.map(|slot| slot.field));
     let wanted = if numbering == Numbering::Old { ORDER_OLD } else { &FieldKey::ALL };
     for (index, &field) in wanted.iter().enumerate() {
         if order.contains(&field) || !is_new(entry, field, numbering) {

@@ -264,11 +264,16 @@ pub(crate) fn separated(rest: &[u8]) -> Result<&[u8], Err<nom::error::Error<&[u8
 ///
 /// 0x1F counts as a byte of an atom up to 3.10 and not since 3.12 (`quote_unit_separator`).
 pub(crate) fn is_atom(bytes: &[u8], quote_unit_separator: bool) -> bool {
-    let good = |&byte: &u8| match byte {
-        0x1F => !quote_unit_separator,
-        0..=b' ' | 0x7F.. | b'{' | b'(' | b')' | b'"' | b'%' | b'*' | b'\\' => false,
-        _ => true,
+    const GOOD: [bool; 256] = {
+        let mut good = [false; 256];
+        let mut byte = b'!';
+        while byte < 0x7F {
+            good[byte as usize] = !matches!(byte, b'{' | b'(' | b')' | b'"' | b'%' | b'*' | b'\\');
+            byte += 1;
+        }
+        good
     };
+    let good = |&byte: &u8| GOOD.get(usize::from(byte)) == Some(&true) || byte == 0x1F && !quote_unit_separator;
     (1..1024).contains(&bytes.len()) && bytes != b"NIL" && bytes.iter().all(good)
 }
 

@@ -21,8 +21,20 @@ pub(crate) struct Layout {
     slots: [u8; SLOTS_MAX],
 }
 
+/// The spelling of each number.
 const SPELLINGS: [Spelling; 6] =
     [Spelling::Nil, Spelling::Atom, Spelling::Quoted, Spelling::Literal, Spelling::LiteralPlus, Spelling::List];
+
+/// The field of each number.
+const FIELDS: [FieldKey; 32] = {
+    let mut fields = [FieldKey::Unknown; 32];
+    let mut index = 0;
+    while index < FieldKey::ALL.len() {
+        fields[FieldKey::ALL[index] as usize] = FieldKey::ALL[index];
+        index += 1;
+    }
+    fields
+};
 
 impl Slot {
     #[inline]
@@ -31,8 +43,8 @@ impl Slot {
     }
 
     fn unpack(byte: u8) -> Slot {
-        let field = FieldKey::ALL.into_iter().find(|field| *field as u8 == byte >> 3).unwrap_or(FieldKey::Unknown);
-        let spelling = SPELLINGS.into_iter().find(|spelling| *spelling as u8 == byte & 7).unwrap_or_default();
+        let field = FIELDS.get(usize::from(byte >> 3)).copied().unwrap_or(FieldKey::Unknown);
+        let spelling = SPELLINGS.get(usize::from(byte & 7)).copied().unwrap_or_default();
         Slot { field, spelling }
     }
 }
