@@ -80,12 +80,13 @@ impl<'a> File<'a> {
     }
 
     /// Where the last COMMIT ends that does not belong to the time before those in front of it: behind the committed part
-    /// leftovers of an older state can stand.
+    /// leftovers of an older state can stand. Never in front of where the first transaction can begin, whatever looks like a
+    /// COMMIT there.
     fn last_transaction_end(&self) -> u64 {
         let mut end = FIRST_OFFSET.min(self.cursor.len());
         for commit in self.commits() {
             if commit.start(self.cursor) >= end {
-                end = commit.end;
+                end = end.max(commit.end);
             }
         }
         end

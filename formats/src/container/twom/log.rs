@@ -9,11 +9,11 @@ use super::versions::Versions;
 use crate::container::{Change, Ending, KeyOrder, Record, Transaction};
 use crate::image::Span;
 
-/// Where the log starts: behind what the last repack wrote in key order, or at the end of a file that is cut before that.
+/// Where the log starts: behind what the last repack wrote in key order.
 pub fn start(file: &File<'_>) -> u64 {
     let repack_size = file.header.filter(|_| file.header_agrees).map(|header| header.repack_size);
     let can_be = |size: &u64| (FIRST_OFFSET..=file.limit).contains(size) && size.is_multiple_of(ALIGN);
-    repack_size.filter(can_be).unwrap_or(FIRST_OFFSET).min(file.cursor.len())
+    repack_size.filter(can_be).unwrap_or(FIRST_OFFSET)
 }
 
 /// Whether the COMMIT is the repack's own, with nothing in front of it that came after the repack began.
