@@ -4,10 +4,14 @@
 //! * [`session`]: one connection as a state machine, the server's and the client's side;
 //! * [`node`]: the list and its rules as a state machine, for all connections together;
 //! * [`store`]: where the list is kept;
+//! * [`host`]: masters, frontends and backends whole, as state machines;
+//! * [`door`]: IMAP and LMTP, as far as a rehearsal needs them;
 //! * [`net`]: sockets, TLS, SASL, compression and clocks around them.
 //!
 //! All but the last know no sockets, threads, clocks or randomness.
 
+pub mod door;
+pub mod host;
 pub mod net;
 pub mod node;
 pub mod session;
