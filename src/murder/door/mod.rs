@@ -4,7 +4,7 @@
 //! protocols for a rehearsal: mailboxes are made, listed, renamed, deleted and get rights and messages, which are kept as
 //! bytes; nobody reads or searches them.
 
-use crate::murder::host::request::{Answer, Request};
+use super::host::request::{Answer, Request};
 
 /// What is to be done next for a client's connection.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -49,6 +49,13 @@ pub enum Request {
         /// Whether only those that were subscribed to.
         subscribed: bool,
     },
+    /// To be told of a mailbox by LSUB, or no more.
+    Subscribe {
+        /// The mailbox.
+        name: Vec<u8>,
+        /// Whether it is to be told of.
+        subscribed: bool,
+    },
     /// To look into a mailbox; answered with [`Data::Status`].
     Select {
         /// The mailbox.
@@ -128,6 +135,7 @@ impl Request {
         match self {
             Request::Login { .. } | Request::List { .. } | Request::Sync { .. } => None,
             Request::Rename { from: name, .. }
+            | Request::Subscribe { name, .. }
             | Request::Select { name, .. }
             | Request::Status { name }
             | Request::Create { name, .. }
