@@ -5,11 +5,14 @@
 //! * [`node`]: the list and its rules as a state machine, for all connections together;
 //! * [`store`]: where the list is kept;
 //! * [`host`]: masters, frontends and backends whole, as state machines;
+//! * [`defect`]: mistakes that hosts make when told to;
 //! * [`door`]: IMAP and LMTP, as far as a rehearsal needs them;
+//! * [`world`]: hosts, disks and connections in memory, under a clock of their own;
 //! * [`net`]: sockets, TLS, SASL, compression and clocks around them.
 //!
 //! All but the last know no sockets, threads, clocks or randomness.
 
+pub mod defect;
 pub mod door;
 pub mod host;
 pub mod net;
@@ -17,3 +20,4 @@ pub mod node;
 pub mod session;
 pub mod store;
 pub mod wire;
+pub mod world;

@@ -12,6 +12,7 @@ pub mod hexdump;
 pub mod inspect;
 pub mod keys;
 pub mod list;
+pub mod mend;
 pub mod merge;
 pub mod pipeline;
 pub mod push;

@@ -12,9 +12,10 @@ use std::time::Duration;
 use super::database::{self, Target};
 use super::safe_file::SafeFile;
 use crate::failure::Failure;
-use crate::formats::container::{self, AppendError, CyrusOutcome, Format, KeyOrder, Operation, Record, Step};
+use crate::formats::container::{self, AppendError, Format, KeyOrder, Operation, Step};
 use crate::formats::image::Image;
 use crate::input::{Locking, lock_file, unlock_file, usual_order};
+use crate::ops::mend::{Mended, mend, order_of};
 use crate::render::text::rfc3339;
 
 /// What tells whether somebody else wrote to the file.
@@ -237,30 +238,19 @@ impl LiveFile {
         if image.is_empty() {
             return Ok(());
         }
-        let database = container::open(&image, self.format);
-        self.order = database.order().best(usual_order(self.format));
-        let mut clean = true;
-        let mut first = None;
-        database.verify(container::Depth::Structure, &mut |finding| {
-            if finding.severity() > crate::formats::finding::Severity::Note {
-                clean = false;
-                first.get_or_insert_with(|| finding.message.to_string());
+        self.order = order_of(&image, self.format);
+        match mend(&image, self.format, self.order) {
+            Mended::Sound => Ok(()),
+            Mended::TakenBack(kept) => {
+                self.keep_a_copy(&image)?;
+                self.write(&kept.into_iter().map(|record| (record.key, record.value)).collect::<Vec<_>>())
             }
-        });
-        if clean {
-            return Ok(());
+            Mended::Lost(first) => {
+                let what = format!("is damaged, and not all of it can be read: {first}");
+                let next = "recover it with `coroner recover FILE -o NEW`, and serve NEW";
+                Err(Failure::file(&self.path, what, next))
+            }
         }
-        let carved = database.carve(self.order);
-        let sure = |kept: &container::Kept<'_>| kept.confidence == container::Confidence::Verified;
-        let whole = carved.lost.is_empty() && carved.kept.iter().all(sure);
-        let kept: Vec<Record<'_>> = carved.kept.into_iter().map(|kept| kept.record).collect();
-        if !whole && !is_what_cyrus_leaves(&*database, self.order, &kept) {
-            let what = format!("is damaged, and not all of it can be read: {}", first.unwrap_or_default());
-            let next = "recover it with `coroner recover FILE -o NEW`, and serve NEW";
-            return Err(Failure::file(&self.path, what, next));
-        }
-        self.keep_a_copy(&image)?;
-        self.write(&kept.into_iter().map(|record| (record.key, record.value)).collect::<Vec<_>>())
     }
 
     /// Keeps the file as it was beside it.
@@ -307,13 +297,6 @@ impl LiveFile {
     fn look(&self) -> Result<Stamp, Failure> {
         Ok(Stamp::of(&self.metadata()?))
     }
-}
-
-/// Whether Cyrus' own recovery leaves the same records.
-fn is_what_cyrus_leaves(database: &dyn container::Database<'_>, order: KeyOrder, kept: &[Record<'_>]) -> bool {
-    let CyrusOutcome::Opens(mut theirs) = database.as_cyrus(order) else { return false };
-    theirs.sort_by(|a, b| order.compare(&a.key, &b.key));
-    theirs.len() == kept.len() && theirs.iter().zip(kept).all(|(a, b)| a.key == b.key && a.value == b.value)
 }
 
 /// Makes an empty database.

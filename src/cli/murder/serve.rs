@@ -136,6 +136,8 @@ fn config(args: &Args) -> Config {
         allow_empty: args.allow_empty,
         guard: args.guard,
         update_wait: UPDATE_WAIT,
+        as_cyrus: false,
+        defect: None,
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Link {
     /// Tag of the UPDATE that is followed.
     stream: Option<String>,
     tickets: Ticket,
+    /// How long the master may leave a question without any answer.
+    patience: Duration,
     /// When the master is given up.
     deadline: Option<Duration>,
     wishes: VecDeque<Wish>,
@@ -91,6 +93,7 @@ impl Default for Link {
             asked: VecDeque::new(),
             stream: None,
             tickets: 0,
+            patience: PATIENCE,
             deadline: None,
             wishes: VecDeque::new(),
         }
@@ -98,6 +101,11 @@ impl Default for Link {
 }
 
 impl Link {
+    /// No connection yet, to a master that is given up after so long without an answer.
+    pub fn patient(patience: Duration) -> Link {
+        Link { patience, ..Link::default() }
+    }
+
     /// Asks something, over a new connection if there is none.
     pub fn ask(&mut self, verb: Verb, now: Duration) -> Ticket {
         self.tickets = self.tickets.saturating_add(1);
@@ -105,7 +113,7 @@ impl Link {
             self.phase = Phase::Connecting;
             self.wishes.push_back(Wish::Connect);
         }
-        self.deadline.get_or_insert(now.saturating_add(PATIENCE));
+        self.deadline.get_or_insert(now.saturating_add(self.patience));
         self.asked.push_back(Asked { ticket: self.tickets, tag: None, verb, rows: Vec::new() });
         self.send();
         self.tickets
@@ -129,8 +137,7 @@ impl Link {
 
     /// There is no connection, or none any more.
     pub fn lost(&mut self) -> Told {
-        let tickets = self.tickets;
-        *self = Link { tickets, ..Link::default() };
+        *self = Link { tickets: self.tickets, patience: self.patience, ..Link::default() };
         Told::Lost
     }
 
@@ -161,7 +168,7 @@ impl Link {
     pub fn hear(&mut self, bytes: &[u8], now: Duration) -> Vec<Told> {
         let mut told = Vec::new();
         self.client.feed(bytes);
-        self.deadline = Some(now.saturating_add(PATIENCE));
+        self.deadline = Some(now.saturating_add(self.patience));
         loop {
             let heard = match self.client.next_line() {
                 Ok(Some(heard)) => heard,

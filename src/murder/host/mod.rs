@@ -9,13 +9,23 @@
 //! its own for a drill ([`crate::murder::world`]), sockets and a file for a host that others can reach
 //! ([`crate::murder::net`]).
 
+pub mod backend;
+pub mod board;
+pub mod disk;
+pub mod frontend;
 pub mod link;
+pub mod master;
+pub mod porch;
 pub mod request;
+pub mod rights;
 
 use std::time::Duration;
 
 pub use crate::murder::node::ConnId;
 use request::{Answer, Request};
+
+/// The first of the numbers that a host gives its own connections.
+pub const OWN: ConnId = 1 << 63;
 
 /// What is spoken on a connection, and so what is listened on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]

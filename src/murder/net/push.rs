@@ -4,23 +4,10 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 
 use super::client::Connection;
-use crate::murder::wire::command::{Change, Verb};
+use crate::murder::node::push::{Deed, Known, Own, deeds, listed, unknown};
+use crate::murder::wire::command::Verb;
 use crate::murder::wire::{Reply, encode};
-use crate::ops::push::{Decision, Listed, Local, Manner, State, decide};
-
-/// A mailbox of the backend: internal name and what its record says.
-pub type Own = (Vec<u8>, Local<'static>);
-
-/// What is done about one mailbox.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Deed {
-    /// What Cyrus says of it.
-    pub words: &'static str,
-    /// Internal name.
-    pub name: Vec<u8>,
-    /// What the master is told; nothing where the backend's own list or its messages would have to change.
-    pub change: Option<Change>,
-}
+use crate::ops::push::{Listed, Manner};
 
 /// Commands on their way at a time.
 const WINDOW: usize = 2000;
@@ -30,64 +17,17 @@ const WINDOW: usize = 2000;
 /// # Errors
 /// When the master goes away or refuses to answer.
 pub async fn plan(master: &mut Connection, server: &[u8], own: &[Own], manner: Manner) -> io::Result<Vec<Deed>> {
-    let mut listed: Vec<(Vec<u8>, Listed<'static>)> = Vec::new();
+    let mut here: Vec<Known> = Vec::new();
     let verb = Verb::List([server, b"!"].concat());
     master
         .ask(&verb, &mut |reply| {
             if let Reply::Row(row) = reply {
-                listed.push((row.name.to_vec(), owned(row.location, row.acl)));
+                here.push((row.name.to_vec(), listed(row.location, row.acl)));
             }
         })
         .await?;
-    let places: HashMap<&[u8], usize> =
-        listed.iter().enumerate().map(|(index, (name, _))| (&name[..], index)).collect();
-    let asks =
-        |(name, local): &&Own| local.state != State::Gone && !places.contains_key(&name[..]) && !manner.authoritative;
-    let unknown: Vec<&[u8]> = own.iter().filter(asks).map(|(name, _)| &name[..]).collect();
-    let found = find(master, &unknown).await?;
-
-    let mut removals = vec![None; listed.len()];
-    let mut rest = Vec::new();
-    let mut seen = vec![false; listed.len()];
-    for (name, local) in own {
-        let place = places.get(&name[..]).copied();
-        let here = place.and_then(|place| listed.get(place)).map(|(_, listed)| listed);
-        let decision = decide(server, Some(local), here.or(found.get(&name[..])), manner);
-        if let Some(seen) = place.and_then(|place| seen.get_mut(place)) {
-            *seen = true;
-        }
-        let removal = Deed {
-            words: "Remove from MUPDATE",
-            name: name.clone(),
-            change: Some(Change::Delete { name: name.clone() }),
-        };
-        if decision.is_removal()
-            && let Some(slot) = place.and_then(|place| removals.get_mut(place))
-        {
-            *slot = Some(removal);
-        }
-        rest.extend(deed(server, name, local, decision));
-    }
-    for ((slot, seen), (name, _)) in removals.iter_mut().zip(seen).zip(&listed) {
-        if !seen {
-            let change = Some(Change::Delete { name: name.clone() });
-            *slot = Some(Deed { words: "Remove from MUPDATE", name: name.clone(), change });
-        }
-    }
-    Ok(removals.into_iter().rev().flatten().chain(rest).collect())
-}
-
-fn owned(location: &[u8], acl: Option<&[u8]>) -> Listed<'static> {
-    Listed { location: location.to_vec().into(), acl: acl.map(|acl| acl.to_vec().into()) }
-}
-
-/// What is done in the order of the backend's list.
-fn deed(server: &[u8], name: &[u8], local: &Local<'_>, decision: Decision) -> Option<Deed> {
-    let words = decision.words().iter().find(|words| **words != "Remove from MUPDATE")?;
-    let activates = matches!(decision, Decision::ForceActivate | Decision::Renew);
-    let location = [server, b"!", &local.partition].concat();
-    let change = activates.then(|| Change::Activate { name: name.to_vec(), location, acl: local.acl.to_vec() });
-    Some(Deed { words, name: name.to_vec(), change })
+    let found = find(master, &unknown(own, &here, manner)).await?;
+    Ok(deeds(server, own, &here, &found, manner))
 }
 
 /// What the master says of each of these names, if it knows them.
@@ -110,7 +50,7 @@ async fn find<'n>(master: &mut Connection, names: &[&'n [u8]]) -> io::Result<Has
                 match heard.reply {
                     Reply::Row(row) => {
                         if let Some(name) = waiting.front() {
-                            found.insert(*name, owned(row.location, row.acl));
+                            found.insert(*name, listed(row.location, row.acl));
                         }
                     }
                     Reply::Ok => drop(waiting.pop_front()),

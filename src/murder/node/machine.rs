@@ -7,6 +7,7 @@ use super::list::{List, Row, State};
 use super::rules::{Config, Role, Verdict, judge};
 use super::stream::{Filter, Stream, Walk, is_for, row};
 use crate::formats::record::Name;
+use crate::murder::defect::Defect;
 use crate::murder::wire::command::{Change, Verb};
 use crate::murder::wire::encode;
 
@@ -292,7 +293,11 @@ impl Node {
             Filter::Hosts(hosts) => {
                 conn.answer(&walk.tag, "OK", "streaming starts");
                 // The names that a Cyrus frontend may have lost while it merged are told again.
-                conn.walk = Some(Walk { tag: walk.tag, filter: Filter::Endangered(hosts), after: None });
+                conn.walk = (!self.config.as_cyrus).then_some(Walk {
+                    tag: walk.tag,
+                    filter: Filter::Endangered(hosts),
+                    after: None,
+                });
             }
             Filter::Endangered(_) => {}
         }
@@ -353,6 +358,12 @@ impl Node {
             Verdict::Set(state, acl) => {
                 let acl = acl.as_deref().unwrap_or(state.acl);
                 let key = self.list.key(change.name());
+                let old = self
+                    .list
+                    .get(&key)
+                    .filter(|old| self.config.defect == Some(Defect::KeepOldAcl) && !old.reserved && !state.reserved);
+                let old = old.map(|old| old.acl.to_vec());
+                let acl = old.as_deref().unwrap_or(acl);
                 self.note_taken(&key, state);
                 self.set(&key, Some(State { acl, ..state }), now);
                 ("OK", "done")
@@ -382,9 +393,16 @@ impl Node {
 
     /// Has those who follow told of a change.
     fn tell(&mut self, key: &[u8], before: Option<&[u8]>, after: Option<&[u8]>, now: Duration) {
+        if after.is_none() && self.config.defect == Some(Defect::StreamWithoutDeletes) {
+            return;
+        }
+        let forgetful = self.config.defect == Some(Defect::LostWakeUp);
         for (id, conn) in &mut self.conns {
             let Some(stream) = &mut conn.stream else { continue };
             if ![before, after].into_iter().flatten().any(|server| is_for(&stream.hosts, server)) {
+                continue;
+            }
+            if forgetful && stream.len() > 0 {
                 continue;
             }
             stream.push(key, now);

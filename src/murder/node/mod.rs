@@ -5,6 +5,7 @@
 pub mod list;
 mod machine;
 pub mod merge;
+pub mod push;
 pub mod rules;
 mod stream;
 

@@ -2,6 +2,7 @@
 
 use super::list::{List, State, server};
 use crate::formats::record::{Acl, Name};
+use crate::murder::defect::Defect;
 use crate::murder::wire::command::Change;
 
 /// How the murder is set up (`mupdate_config`).
@@ -39,6 +40,10 @@ pub struct Config {
     pub guard: bool,
     /// How long a change may wait before it is pushed to those who follow.
     pub update_wait: std::time::Duration,
+    /// Whether those who follow are told what Cyrus tells, and nothing that helps a Cyrus frontend not to lose names.
+    pub as_cyrus: bool,
+    /// What it does wrong on purpose.
+    pub defect: Option<Defect>,
 }
 
 /// What a change makes of a name.
@@ -104,7 +109,11 @@ pub fn judge<'c>(list: &List, config: &Config, change: &'c Change) -> Verdict<'c
     match change {
         Change::Reserve { location, .. } => match (flaw(location), now) {
             (Some(flaw), _) => Verdict::No(flaw),
-            (None, Some(now)) if kind == Kind::Standard && now.location != location => {
+            (None, Some(now))
+                if kind == Kind::Standard
+                    && now.location != location
+                    && config.defect != Some(Defect::ReserveWhatIsTaken) =>
+            {
                 Verdict::No("mailbox already exists")
             }
             _ => reserve(location),

@@ -49,7 +49,7 @@ impl Store for Durable {
     fn load(&mut self) -> Result<List, Failure> {
         let mut era = self.era;
         let list = self.live.read(|bytes, format, order| {
-            let (found, list) = read(bytes, format, order, era)?;
+            let (found, list) = read(bytes, format, order, era);
             era = found;
             Ok(list)
         })?;
@@ -59,12 +59,7 @@ impl Store for Durable {
 
     fn commit(&mut self, changes: &[Stored<'_>]) -> Result<(), Failure> {
         let now = now();
-        let style = self.era.style();
-        let record = |(name, state): &Stored<'_>| {
-            let key = Key::Mailbox(name.clone().into_form(form(self.era))).encode(style.keys)?;
-            Some((key, state.map(|state| value(name, state, self.era, now))))
-        };
-        let records: Vec<_> = changes.iter().filter_map(record).collect();
+        let records: Vec<_> = changes.iter().filter_map(|change| record(change, self.era, now)).collect();
         let operations: Vec<Operation<'_>> = records
             .iter()
             .map(|(key, value)| match value {
@@ -78,12 +73,11 @@ impl Store for Durable {
     fn replace(&mut self, list: &List) -> Result<(), Failure> {
         let (now, era) = (now(), self.era);
         let rows: Vec<(&[u8], State<'_>)> = list.iter().collect();
-        let record = |(key, state): &(&[u8], State<'_>)| {
-            let name = list.name(key).into_form(form(era));
-            let value = value(&name, *state, era, now);
-            Some((Key::Mailbox(name).encode(era.style().keys)?, value))
+        let whole = |(key, state): &(&[u8], State<'_>)| {
+            let (key, value) = record(&(list.name(key), Some(*state)), era, now)?;
+            Some((key, value?))
         };
-        let records: Vec<(Vec<u8>, Vec<u8>)> = rows.par_iter().filter_map(record).collect();
+        let records: Vec<(Vec<u8>, Vec<u8>)> = rows.par_iter().filter_map(whole).collect();
         let is_mailbox = |key: &[u8]| matches!(Key::decode(key, era.style().keys), Key::Mailbox(_));
         self.live.replace_all(records, &is_mailbox)
     }
@@ -93,10 +87,10 @@ impl Store for Durable {
     }
 }
 
-/// The list in a sound database, and the release it is for.
-fn read(bytes: &[u8], format: Format, order: KeyOrder, era: Era) -> Result<(Era, List), Failure> {
+/// The list in a sound database, and the release it is for: `era` if it has no mailbox.
+pub fn read(bytes: &[u8], format: Format, order: KeyOrder, era: Era) -> (Era, List) {
     if bytes.is_empty() {
-        return Ok((era, List::new(form(era))));
+        return (era, List::new(form(era)));
     }
     let database = container::open(bytes, format);
     let reading = Reading::sound(&*database, order);
@@ -116,7 +110,7 @@ fn read(bytes: &[u8], format: Format, order: KeyOrder, era: Era) -> Result<(Era,
         list.push(&name, state);
     });
     let list = list.finish();
-    Ok((era, list))
+    (era, list)
 }
 
 /// The time that records are written with.
@@ -124,7 +118,16 @@ fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn form(era: Era) -> Form {
+/// The record of a change as a master or frontend of `era` writes it, at a time in seconds since 1970-01-01 UTC; without value
+/// if the name is gone. `None` for a name that no key can spell.
+pub fn record((name, state): &Stored<'_>, era: Era, now: u64) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+    let name = name.clone().into_form(form(era));
+    let value = state.map(|state| value(&name, state, era, now));
+    Some((Key::Mailbox(name).encode(era.style().keys)?, value))
+}
+
+/// How the keys of a release spell names.
+pub fn form(era: Era) -> Form {
     if era.style().keys == KeyStyle::Prefixed { Form::Db } else { Form::Internal }
 }
 

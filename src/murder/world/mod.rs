@@ -1,0 +1,530 @@
+//! A murder in memory: hosts, their disks, the connections between them and a clock that goes as fast as there is work.
+//!
+//! Everything that happens is an event at a time; the same world with the same orders goes the same way again, to the byte.
+
+pub mod client;
+pub mod setup;
+pub mod trace;
+mod wires;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use self::setup::{Running, Setup};
+use self::trace::{Trace, What};
+pub use self::wires::Fault;
+use self::wires::{End, Wires};
+use crate::murder::host::disk::{Disk, Refused};
+use crate::murder::host::request::{Answer, Request};
+use crate::murder::host::{ConnId, Door, Effect, Host, Keep};
+
+/// The number of a host in its world.
+pub type HostId = usize;
+
+/// What happens.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Event {
+    /// Bytes come to an end of a connection.
+    Arrive(End, Vec<u8>),
+    /// An end of a connection hears that the other one is gone.
+    Gone(End),
+    /// A connection is there, or can't be had.
+    Connected(End, bool),
+    /// A host has something to do by itself.
+    Tick(HostId),
+    /// A host that died is started again.
+    Again(HostId, u64),
+}
+
+/// Whether a host runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Life {
+    /// It does.
+    Up,
+    /// It does not.
+    Down,
+    /// It does, and does nothing (SIGSTOP).
+    Hung,
+}
+
+/// A host and its surroundings.
+struct Station {
+    setup: Setup,
+    disk: Disk,
+    running: Option<Running>,
+    life: Life,
+    /// How often it was started.
+    starts: u64,
+    /// What it would have heard if it did not hang.
+    missed: VecDeque<Event>,
+    /// When its next tick was asked for.
+    tick: Option<Duration>,
+    conns: ConnId,
+    /// How far its clock goes before or behind, in nanoseconds.
+    skew: i64,
+    /// Whether its disk takes no more.
+    full: bool,
+    /// After how many more of its deeds it dies.
+    fuse: Option<u64>,
+    /// After how many steps of writing the next change it dies, and what the disk then keeps of each write.
+    torn: Option<(usize, usize)>,
+}
+
+/// A world.
+pub struct World {
+    now: Duration,
+    stations: Vec<Station>,
+    wires: Wires,
+    queue: BinaryHeap<Reverse<(Duration, u64, Event)>>,
+    events: u64,
+    orders: u64,
+    told: BTreeMap<u64, Answer>,
+    /// What happened.
+    pub trace: Trace,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        World::new()
+    }
+}
+
+/// How long a host that died of something is down.
+const RESTART: Duration = Duration::from_millis(500);
+/// How long somebody waits for a host that can't be reached.
+const UNREACHABLE: Duration = Duration::from_secs(30);
+
+impl World {
+    /// A world without hosts.
+    pub fn new() -> World {
+        World {
+            now: Duration::ZERO,
+            stations: Vec::new(),
+            wires: Wires::default(),
+            queue: BinaryHeap::new(),
+            events: 0,
+            orders: 0,
+            told: BTreeMap::new(),
+            trace: Trace::default(),
+        }
+    }
+
+    /// The time since the world began.
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// How much happened.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Adds a host, which is not started yet.
+    pub fn add(&mut self, setup: Setup, disk: Disk) -> HostId {
+        self.stations.push(Station {
+            setup,
+            disk,
+            running: None,
+            life: Life::Down,
+            starts: 0,
+            missed: VecDeque::new(),
+            tick: None,
+            conns: 0,
+            skew: 0,
+            full: false,
+            fuse: None,
+            torn: None,
+        });
+        self.stations.len().saturating_sub(1)
+    }
+
+    /// The host of that name; its first word does too.
+    pub fn find(&self, name: &str) -> Option<HostId> {
+        let is = |station: &Station| {
+            let own = station.setup.name();
+            own == name || own.split('.').next() == Some(name)
+        };
+        self.stations.iter().position(is)
+    }
+
+    /// All hosts.
+    pub fn hosts(&self) -> std::ops::Range<HostId> {
+        0..self.stations.len()
+    }
+
+    fn station(&self, host: HostId) -> &Station {
+        &self.stations[host]
+    }
+
+    fn station_mut(&mut self, host: HostId) -> &mut Station {
+        &mut self.stations[host]
+    }
+
+    /// How a host is set up.
+    pub fn setup(&self, host: HostId) -> &Setup {
+        &self.station(host).setup
+    }
+
+    /// How a host is set up from its next start on.
+    pub fn setup_mut(&mut self, host: HostId) -> &mut Setup {
+        &mut self.station_mut(host).setup
+    }
+
+    /// Whether a host runs.
+    pub fn life(&self, host: HostId) -> Life {
+        self.station(host).life
+    }
+
+    /// A host as it runs.
+    pub fn running(&self, host: HostId) -> Option<&Running> {
+        self.station(host).running.as_ref()
+    }
+
+    /// A host's disk.
+    pub fn disk(&self, host: HostId) -> &Disk {
+        &self.station(host).disk
+    }
+
+    /// Puts another disk in: only of a host that is down.
+    pub fn set_disk(&mut self, host: HostId, disk: Disk) {
+        self.station_mut(host).disk = disk;
+    }
+
+    /// Starts a host from what is on its disk.
+    ///
+    /// # Errors
+    /// What is wrong with its database.
+    pub fn start(&mut self, host: HostId) -> Result<(), Refused> {
+        let station = self.station_mut(host);
+        if station.life != Life::Down {
+            return Ok(());
+        }
+        let recovered = if station.setup.recovers() { station.disk.mend()? } else { false };
+        let now = self.now;
+        let station = self.station_mut(host);
+        station.running = Some(station.setup.start(&station.disk));
+        station.life = Life::Up;
+        station.starts = station.starts.saturating_add(1);
+        self.trace.push(now, host, What::Started { recovered });
+        self.input(host, |running, now| running.tick(now));
+        Ok(())
+    }
+
+    /// Ends a host in order.
+    pub fn stop(&mut self, host: HostId) {
+        self.end(host, What::Stopped, &mut |len| len);
+    }
+
+    /// Ends a host at once; `choose` says how many bytes of each write that was not synced, at most so many, are on the disk.
+    pub fn kill(&mut self, host: HostId, choose: &mut dyn FnMut(usize) -> usize) {
+        self.end(host, What::Killed, choose);
+    }
+
+    fn end(&mut self, host: HostId, what: What, choose: &mut dyn FnMut(usize) -> usize) {
+        let now = self.now;
+        let station = self.station_mut(host);
+        if station.life == Life::Down {
+            return;
+        }
+        station.life = Life::Down;
+        station.running = None;
+        station.tick = None;
+        station.fuse = None;
+        station.torn = None;
+        station.missed.clear();
+        station.disk.crash(choose);
+        self.trace.push(now, host, what);
+        for (end, at) in self.wires.leave(host, now) {
+            self.push(at, Event::Gone(end));
+        }
+    }
+
+    /// Lets a host hang, or go on.
+    pub fn hang(&mut self, host: HostId, hangs: bool) {
+        let now = self.now;
+        let station = self.station_mut(host);
+        match (station.life, hangs) {
+            (Life::Up, true) => {
+                station.life = Life::Hung;
+                self.trace.push(now, host, What::Hangs);
+            }
+            (Life::Hung, false) => {
+                station.life = Life::Up;
+                self.trace.push(now, host, What::GoesOn);
+                for event in std::mem::take(&mut self.station_mut(host).missed) {
+                    self.happen(event);
+                }
+                self.input(host, |running, now| running.tick(now));
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets a host's clock jump; back too.
+    pub fn jump(&mut self, host: HostId, seconds: i64) {
+        let station = self.station_mut(host);
+        station.skew = station.skew.saturating_add(seconds.saturating_mul(1_000_000_000));
+        station.tick = None;
+        if station.life == Life::Up {
+            self.input(host, |running, now| running.tick(now));
+        }
+    }
+
+    /// Lets a host's disk take no more, or again.
+    pub fn fill(&mut self, host: HostId, full: bool) {
+        self.station_mut(host).full = full;
+    }
+
+    /// Lets a host die after so many more deeds: connections, bytes sent, changes stored.
+    pub fn fuse(&mut self, host: HostId, deeds: u64) {
+        self.station_mut(host).fuse = Some(deeds);
+    }
+
+    /// How many deeds are left of [`World::fuse`]; `None` if there is none, or it burnt.
+    pub fn fuse_left(&self, host: HostId) -> Option<u64> {
+        self.station(host).fuse
+    }
+
+    /// Lets a host die in the middle of its next change: after so many steps of writing, of which so many bytes each are on
+    /// the disk if they were not synced.
+    pub fn tear(&mut self, host: HostId, steps: usize, bytes: usize) {
+        self.station_mut(host).torn = Some((steps, bytes));
+    }
+
+    /// What happens to connections between two hosts from now on.
+    pub fn disturb(&mut self, a: HostId, b: HostId, fault: Fault) {
+        let now = self.now;
+        self.trace.push(now, a, What::Disturbed { other: b, fault });
+        for (end, at) in self.wires.disturb(a, b, fault, now) {
+            self.push(at, Event::Gone(end));
+        }
+    }
+
+    /// Connections between two hosts are as they should be.
+    pub fn heal(&mut self, a: HostId, b: HostId) {
+        let now = self.now;
+        self.trace.push(now, a, What::Healed { other: b });
+        for (end, bytes, at) in self.wires.heal(a, b, now) {
+            self.push(at, Event::Arrive(end, bytes));
+        }
+    }
+
+    /// Gives an order to a host; its answer is to be had by the number that comes back.
+    pub fn order(&mut self, host: HostId, request: Request) -> u64 {
+        self.orders = self.orders.saturating_add(1);
+        let (number, now) = (self.orders, self.now);
+        self.trace.push(now, host, What::Ordered { number, request: request.clone() });
+        if self.station(host).life == Life::Up {
+            self.input(host, |running, now| running.order(number, request, now));
+        } else {
+            self.answer(host, number, Answer::no("the host is down"));
+        }
+        number
+    }
+
+    /// The answer to an order, if there is one; it is given once.
+    pub fn take_answer(&mut self, number: u64) -> Option<Answer> {
+        self.told.remove(&number)
+    }
+
+    /// Lets the next thing happen, if there is one before `until`; gives whether there was.
+    pub fn step(&mut self, until: Duration) -> bool {
+        match self.queue.peek() {
+            Some(Reverse((at, _, _))) if *at <= until => {}
+            _ => return false,
+        }
+        let Some(Reverse((at, _, event))) = self.queue.pop() else { return false };
+        self.now = self.now.max(at);
+        self.events = self.events.saturating_add(1);
+        self.happen(event);
+        true
+    }
+
+    /// Lets everything happen until then.
+    pub fn run_until(&mut self, until: Duration) {
+        while self.step(until) {}
+        self.now = self.now.max(until);
+    }
+
+    /// Lets everything happen until an order is answered, for so long at most.
+    pub fn wait_for(&mut self, number: u64, patience: Duration) -> Option<Answer> {
+        let until = self.now.saturating_add(patience);
+        loop {
+            if let Some(answer) = self.take_answer(number) {
+                return Some(answer);
+            }
+            if !self.step(until) {
+                self.now = self.now.max(until);
+                return None;
+            }
+        }
+    }
+
+    fn push(&mut self, at: Duration, event: Event) {
+        self.events = self.events.saturating_add(1);
+        self.queue.push(Reverse((at.max(self.now), self.events, event)));
+    }
+
+    fn answer(&mut self, host: HostId, number: u64, answer: Answer) {
+        let now = self.now;
+        self.trace.push(now, host, What::Answered { number, answer: answer.clone() });
+        self.told.insert(number, answer);
+    }
+
+    fn happen(&mut self, event: Event) {
+        let host = match &event {
+            Event::Arrive(end, _) | Event::Gone(end) | Event::Connected(end, _) => end.host,
+            Event::Tick(host) | Event::Again(host, _) => *host,
+        };
+        if let Event::Again(host, starts) = event {
+            if self.station(host).starts == starts && self.station(host).life == Life::Down {
+                let _ = self.start(host);
+            }
+            return;
+        }
+        match self.station(host).life {
+            Life::Down => return,
+            Life::Hung => return self.station_mut(host).missed.push_back(event),
+            Life::Up => {}
+        }
+        match event {
+            Event::Arrive(end, bytes) if self.wires.has(end) => {
+                self.input(host, |running, now| running.hear(end.conn, &bytes, now));
+            }
+            Event::Gone(end) | Event::Connected(end, false) if self.wires.has(end) => {
+                self.wires.forget(end);
+                self.input(host, |running, now| running.lost(end.conn, now));
+            }
+            Event::Connected(end, true) if self.wires.has(end) => {
+                self.input(host, |running, now| running.connected(end.conn, now));
+            }
+            Event::Tick(_) if self.station(host).tick.is_some_and(|tick| tick <= self.now) => {
+                self.station_mut(host).tick = None;
+                self.input(host, |running, now| running.tick(now));
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets a host take something in, and does what it then wants done.
+    fn input(&mut self, host: HostId, take: impl FnOnce(&mut Running, Duration)) {
+        let now = self.host_time(host);
+        let Some(running) = &mut self.stations[host].running else { return };
+        take(running, now);
+        while let Some(effect) = self.stations[host].running.as_mut().and_then(Host::next_effect) {
+            if self.burns(host, &effect) {
+                return self.kill(host, &mut |len| len);
+            }
+            self.carry_out(host, effect);
+        }
+        self.ask_for_tick(host);
+    }
+
+    /// Whether a deed is the one that a host dies in front of.
+    fn burns(&mut self, host: HostId, effect: &Effect) -> bool {
+        if matches!(effect, Effect::Log(_) | Effect::Told(..)) {
+            return false;
+        }
+        match &mut self.stations[host].fuse {
+            Some(0) => true,
+            Some(left) => {
+                *left -= 1;
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// The time as a host sees it.
+    fn host_time(&self, host: HostId) -> Duration {
+        let skew = self.station(host).skew;
+        let by = Duration::from_nanos(skew.unsigned_abs());
+        if skew < 0 { self.now.saturating_sub(by) } else { self.now.saturating_add(by) }
+    }
+
+    fn ask_for_tick(&mut self, host: HostId) {
+        let Some(next) = self.station(host).running.as_ref().and_then(Host::next_tick) else { return };
+        let skew = self.station(host).skew;
+        let by = Duration::from_nanos(skew.unsigned_abs());
+        let at = if skew < 0 { next.saturating_add(by) } else { next.saturating_sub(by) }.max(self.now);
+        if self.station(host).tick.is_none_or(|tick| tick > at) {
+            self.station_mut(host).tick = Some(at);
+            self.push(at, Event::Tick(host));
+        }
+    }
+
+    fn carry_out(&mut self, host: HostId, effect: Effect) {
+        let now = self.now;
+        match effect {
+            Effect::Connect { conn, to, door } => self.connect(host, conn, &to, door),
+            Effect::Send { conn, bytes } => {
+                let end = End { host, conn };
+                self.trace.sent(now, host, self.wires.other(end).map(|other| other.host), self.wires.door(end), &bytes);
+                for (end, arrived, at) in self.wires.send(end, bytes, now) {
+                    let event = arrived.map_or(Event::Gone(end), |bytes| Event::Arrive(end, bytes));
+                    self.push(at, event);
+                }
+            }
+            Effect::Close { conn } => {
+                if let Some((end, at)) = self.wires.close(End { host, conn }, now) {
+                    self.push(at, Event::Gone(end));
+                }
+            }
+            Effect::Store(keeps) => self.store(host, &keeps),
+            Effect::Told(number, answer) => self.answer(host, number, answer),
+            Effect::Log(line) => self.trace.push(now, host, What::Logged(line)),
+            Effect::Die(what) => {
+                let starts = self.station(host).starts;
+                self.end(host, What::Died(what), &mut |len| len);
+                self.push(now.saturating_add(RESTART), Event::Again(host, starts));
+            }
+        }
+    }
+
+    fn connect(&mut self, host: HostId, conn: ConnId, to: &[u8], door: Door) {
+        let now = self.now;
+        let own = End { host, conn };
+        let other = self.find(&String::from_utf8_lossy(to));
+        let Some(other) = other.filter(|&other| self.station(other).setup.listens(door)) else {
+            self.wires.wish(own, door);
+            return self.push(self.wires.arrival(now), Event::Connected(own, false));
+        };
+        if self.wires.is_apart(host, other) {
+            self.wires.wish(own, door);
+            return self.push(now.saturating_add(UNREACHABLE), Event::Connected(own, false));
+        }
+        if self.station(other).life == Life::Down {
+            self.wires.wish(own, door);
+            return self.push(self.wires.arrival(now), Event::Connected(own, false));
+        }
+        let station = self.station_mut(other);
+        station.conns = station.conns.saturating_add(1);
+        let end = End { host: other, conn: station.conns };
+        self.wires.join(own, end, door);
+        self.push(self.wires.arrival(now), Event::Connected(own, true));
+        if self.station(other).life == Life::Up {
+            self.input(other, |running, now| running.accept(end.conn, door, now));
+        }
+        // One that hangs is reached by its system, which says nothing.
+    }
+
+    fn store(&mut self, host: HostId, keeps: &[Keep]) {
+        let now = self.now;
+        let station = self.station_mut(host);
+        let (full, torn) = (station.full, station.torn.take());
+        if let Some((steps, bytes)) = torn {
+            let _ = station.disk.store(keeps, steps);
+            return self.kill(host, &mut |len| len.min(bytes));
+        }
+        // A full disk takes the first step, which only grows the file.
+        let steps = if full { 1 } else { usize::MAX };
+        let done = station.disk.store(keeps, steps);
+        let done = done.unwrap_or(false);
+        self.trace.push(now, host, What::Stored { done, records: keeps.len() });
+        let at = self.host_time(host);
+        if let Some(running) = &mut self.stations[host].running {
+            running.stored(done, at);
+        }
+    }
+}
