@@ -8,12 +8,14 @@
 //! * [`defect`]: mistakes that hosts make when told to;
 //! * [`door`]: IMAP and LMTP, as far as a rehearsal needs them;
 //! * [`world`]: hosts, disks and connections in memory, under a clock of their own;
+//! * [`drill`]: scenarios that are played in such a world;
 //! * [`net`]: sockets, TLS, SASL, compression and clocks around them.
 //!
 //! All but the last know no sockets, threads, clocks or randomness.
 
 pub mod defect;
 pub mod door;
+pub mod drill;
 pub mod host;
 pub mod net;
 pub mod node;

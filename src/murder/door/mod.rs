@@ -40,19 +40,3 @@ pub trait Caller: Send {
     /// Whether the server said something that is no answer, so that the connection is of no more use.
     fn is_lost(&self) -> bool;
 }
-
-// TEMP
-/// ns
-#[derive(Clone, Copy, Debug)]
-pub struct Namespace {
-    /// sep
-    pub separator: u8,
-}
-/// s
-pub fn session(_: crate::murder::host::Door, _: &[u8], _: Namespace) -> Box<dyn Session> {
-    panic!()
-}
-/// c
-pub fn caller(_: crate::murder::host::Door, _: Namespace, _: &[u8]) -> Box<dyn Caller> {
-    panic!()
-}

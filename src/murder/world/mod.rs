@@ -4,6 +4,7 @@
 
 pub mod client;
 pub mod setup;
+pub mod teller;
 pub mod trace;
 mod wires;
 
@@ -18,6 +19,7 @@ use self::wires::{End, Wires};
 use crate::murder::host::disk::{Disk, Refused};
 use crate::murder::host::request::{Answer, Request};
 use crate::murder::host::{ConnId, Door, Effect, Host, Keep};
+use crate::murder::wire::command::Verb;
 
 /// The number of a host in its world.
 pub type HostId = usize;
@@ -320,6 +322,18 @@ impl World {
         } else {
             self.answer(host, number, Answer::no("the host is down"));
         }
+        number
+    }
+
+    /// Has a [`teller::Teller`] tell its master something; its answer is to be had by the number that comes back.
+    pub fn tell(&mut self, host: HostId, verb: Verb) -> u64 {
+        self.orders = self.orders.saturating_add(1);
+        let number = self.orders;
+        self.input(host, |running, now| {
+            if let Running::Teller(teller) = running {
+                teller.tell(number, verb, now);
+            }
+        });
         number
     }
 

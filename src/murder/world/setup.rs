@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::client::{self, Client};
+use super::teller::{self, Teller};
 use crate::formats::record::Era;
 use crate::murder::defect::Defect;
 use crate::murder::host::backend::{self, Backend};
@@ -24,6 +25,8 @@ pub enum Setup {
     Backend(backend::Config),
     /// Somebody's mail program.
     Client(client::Config),
+    /// Somebody who speaks MUPDATE.
+    Teller(teller::Config),
 }
 
 /// A host that runs.
@@ -37,6 +40,8 @@ pub enum Running {
     Backend(Box<Backend>),
     /// Somebody's mail program.
     Client(Box<Client>),
+    /// Somebody who speaks MUPDATE.
+    Teller(Box<Teller>),
 }
 
 impl Setup {
@@ -47,6 +52,7 @@ impl Setup {
             Setup::Frontend(config) => &config.name,
             Setup::Backend(config) => &config.name,
             Setup::Client(config) => &config.name,
+            Setup::Teller(config) => &config.name,
         };
         std::str::from_utf8(name).unwrap_or_default()
     }
@@ -57,7 +63,7 @@ impl Setup {
             Setup::Master(_) => "master",
             Setup::Frontend(_) => "frontend",
             Setup::Backend(_) => "backend",
-            Setup::Client(_) => "client",
+            Setup::Client(_) | Setup::Teller(_) => "client",
         }
     }
 
@@ -67,7 +73,7 @@ impl Setup {
             Setup::Master(_) => door == Door::Mupdate,
             Setup::Frontend(_) => true,
             Setup::Backend(_) => door != Door::Mupdate,
-            Setup::Client(_) => false,
+            Setup::Client(_) | Setup::Teller(_) => false,
         }
     }
 
@@ -94,6 +100,7 @@ impl Setup {
                 Running::Backend(Box::new(Backend::new(config, &disk.records(), disk.spool())))
             }
             Setup::Client(config) => Running::Client(Box::new(Client::new(config.clone()))),
+            Setup::Teller(config) => Running::Teller(Box::new(Teller::new(config.clone()))),
         }
     }
 }
@@ -105,6 +112,7 @@ impl Running {
             Running::Frontend(host) => &mut **host,
             Running::Backend(host) => &mut **host,
             Running::Client(host) => &mut **host,
+            Running::Teller(host) => &mut **host,
         }
     }
 }
@@ -144,6 +152,7 @@ impl Host for Running {
             Running::Frontend(host) => host.next_tick(),
             Running::Backend(host) => host.next_tick(),
             Running::Client(host) => host.next_tick(),
+            Running::Teller(host) => host.next_tick(),
         }
     }
 
