@@ -3,8 +3,17 @@
 //! A server's session turns bytes into [`Request`]s and [`Answer`]s into bytes; a caller does the opposite. Enough of both
 //! protocols for a rehearsal: mailboxes are made, listed, renamed, deleted and get rights and messages, which are kept as
 //! bytes; nobody reads or searches them.
+//!
+//! * [`imap`], [`lmtp`]: the two protocols;
+//! * [`Namespace`]: what clients call a mailbox.
 
-use super::host::request::{Answer, Request};
+pub mod imap;
+pub mod lmtp;
+mod namespace;
+
+pub use namespace::Namespace;
+
+use super::host::request::{Answer, Data, Request, Status, User, Word};
 
 /// What is to be done next for a client's connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,3 +49,18 @@ pub trait Caller: Send {
     /// Whether the server said something that is no answer, so that the connection is of no more use.
     fn is_lost(&self) -> bool;
 }
+
+/// A text as it can stand on one line: what can't is a space or a question mark.
+fn one_line(text: &str) -> String {
+    let plain = |character: char| match character {
+        ' '..='~' => character,
+        '\0'..='\x7F' => ' ',
+        _ => '?',
+    };
+    let line: String = text.chars().take(TEXT_MAX).map(plain).collect();
+    // What looks like the beginning of a literal would be taken for one.
+    if line.ends_with('}') { line + "." } else { line }
+}
+
+/// Longest text behind a word.
+const TEXT_MAX: usize = 1000;
