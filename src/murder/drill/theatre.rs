@@ -77,8 +77,8 @@ pub trait Theatre {
     /// # Errors
     /// If that can't be played there.
     fn fuse(&mut self, host: &str, deeds: u64) -> Result<(), Cant>;
-    /// What happened since it was asked for last, in lines for a reader.
-    fn told(&mut self) -> Vec<String>;
+    /// What happened since it was asked for last, in lines for a reader, with times since `begun`.
+    fn told(&mut self, begun: Duration) -> Vec<String>;
     /// How much time went by.
     fn now(&self) -> Duration;
 }
