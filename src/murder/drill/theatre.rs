@@ -125,7 +125,8 @@ pub fn listing(bytes: &[u8]) -> Listing {
             continue;
         }
         let acl = (!entry.is_reserved()).then(|| entry.acl.to_text().into_owned());
-        let row = Row { location: entry.location().into_owned(), acl, remote: entry.is_remote() };
+        let remote = entry.is_remote() || entry.is_moving();
+        let row = Row { location: entry.location().into_owned(), acl, remote };
         listing.insert(name.to_internal().into_owned(), row);
     }
     listing
