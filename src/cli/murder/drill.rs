@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use coroner::failure::Failure;
+use coroner::formats::record::Role;
 use coroner::murder::drill::memory::Memory;
 use coroner::murder::drill::play::{Acted, Databases, Outcome as Became, Played, play};
 use coroner::murder::drill::scenario::Scenario;
@@ -15,6 +16,7 @@ use serde_json::Value as Json;
 use super::super::args::Common;
 use super::super::out::Out;
 use super::super::{Done, Outcome};
+use super::lists::database;
 
 /// Play through what happens when a part of a murder fails
 ///
@@ -54,7 +56,7 @@ pub struct Args {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum MannerName {
+pub enum MannerName {
     /// What the manual says
     Manual,
     /// What Cyrus 3.6.1 does
@@ -63,7 +65,8 @@ enum MannerName {
 }
 
 impl MannerName {
-    fn manner(self) -> Manner {
+    /// The manner.
+    pub fn manner(self) -> Manner {
         match self {
             MannerName::Manual => Manner::Manual,
             MannerName::Cyrus36 => Manner::Cyrus36,
@@ -80,7 +83,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     let mut failed = 0_usize;
     let mut drills = Vec::new();
     for scenario in &scenarios {
-        let databases = databases(args, scenario)?;
+        let databases = databases(args, scenario, common)?;
         let mut played = Vec::new();
         for &manner in &manners {
             let mut house = Memory { verbose: args.verbose };
@@ -133,12 +136,12 @@ fn scenarios(names: &[String]) -> Result<Vec<Scenario>, Failure> {
 }
 
 /// The user's own lists, by the hosts of the scenario.
-fn databases(args: &Args, scenario: &Scenario) -> Result<Databases, Failure> {
+fn databases(args: &Args, scenario: &Scenario, common: &Common) -> Result<Databases, Failure> {
     let mut databases = Databases::new();
     let hosts = |kind: &'static str| scenario.murder.hosts.iter().filter(move |name| name.starts_with(kind)).cloned();
     let mut add = |host: String, path: &std::path::Path| {
-        let bytes = std::fs::read(path).map_err(|error| Failure::file(path, error, "name a mailboxes.db"))?;
-        databases.insert(host, bytes);
+        let role = if host.starts_with("be") { None } else { Some(Role::Master) };
+        databases.insert(host, database(path, role, common)?);
         Ok::<_, Failure>(())
     };
     if let (Some(path), Some(host)) = (&args.master_db, hosts("mup").next()) {

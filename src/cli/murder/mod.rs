@@ -1,9 +1,11 @@
 //! `coroner murder`: MUPDATE.
 
 mod drill;
+mod lists;
 mod password;
 mod query;
 mod reach;
+mod rehearse;
 mod serve;
 mod sync;
 
@@ -28,6 +30,7 @@ enum Command {
     Query(query::Args),
     Password(password::Args),
     Drill(drill::Args),
+    Rehearse(rehearse::Args),
 }
 
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
@@ -37,6 +40,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         Command::Query(args) => query::run(args, common, out),
         Command::Password(args) => password::run(args, out),
         Command::Drill(args) => drill::run(args, common, out),
+        Command::Rehearse(args) => rehearse::run(args, common, out),
     }
 }
 

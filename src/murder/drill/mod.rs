@@ -2,6 +2,7 @@
 //!
 //! * [`scenario`]: readable files of steps, faults and expectations; [`book`]: those that come with coroner;
 //! * [`theatre`]: where one can be played; [`memory`]: in memory, with a clock of its own;
+//! * [`rehearse`]: a recovery, played with one's own lists;
 //! * [`play`]: plays one; [`check`]: whether lists agree; [`tell`]: what happened, in lines.
 
 pub mod book;
@@ -9,6 +10,7 @@ pub mod check;
 pub mod dump;
 pub mod memory;
 pub mod play;
+pub mod rehearse;
 pub mod scenario;
 pub mod tell;
 pub mod theatre;
