@@ -284,6 +284,12 @@ impl Connection {
         answer.unwrap_or_else(|| Ok(String::new()))
     }
 
+    /// The bare connection, and what was read of it and not looked at.
+    pub fn into_parts(mut self) -> (Transport, Vec<u8>) {
+        let rest = self.client.take_rest();
+        (self.transport, rest)
+    }
+
     /// Says goodbye.
     pub async fn log_out(mut self) {
         let _ = self.send(b"Q01 LOGOUT\r\n").await;

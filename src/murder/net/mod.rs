@@ -6,8 +6,10 @@
 pub mod client;
 pub mod follow;
 pub mod hub;
+pub mod keep;
 pub mod push;
 pub mod sasl;
 pub mod server;
+pub mod stage;
 pub mod tls;
 pub mod transport;
