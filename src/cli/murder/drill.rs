@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use coroner::failure::Failure;
 use coroner::formats::record::Role;
+use coroner::murder::drill::loopback::Loopback;
 use coroner::murder::drill::memory::Memory;
 use coroner::murder::drill::play::{Acted, Databases, Outcome as Became, Played, play};
 use coroner::murder::drill::scenario::Scenario;
+use coroner::murder::drill::theatre::House;
 use coroner::murder::drill::{book, tell};
 use coroner::murder::host::request::Manner;
 use coroner::render::json::Object;
@@ -41,6 +43,9 @@ pub struct Args {
     /// Whose behaviour the hosts show; both, one beside the other, unless one is named
     #[arg(long, value_enum)]
     manner: Option<MannerName>,
+    /// Where to play
+    #[arg(long, value_enum, default_value = "memory")]
+    transport: Transport,
     /// Show what hosts log, store and say to each other by MUPDATE too
     #[arg(long, short)]
     verbose: bool,
@@ -62,6 +67,14 @@ pub enum MannerName {
     /// What Cyrus 3.6.1 does
     #[value(name = "cyrus-3.6")]
     Cyrus36,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Transport {
+    /// In memory: a clock of its own, and twenty seconds pass at once
+    Memory,
+    /// On sockets of this machine, in real time; what needs broken networks or disks is left out
+    Loopback,
 }
 
 impl MannerName {
@@ -86,8 +99,11 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         let databases = databases(args, scenario, common)?;
         let mut played = Vec::new();
         for &manner in &manners {
-            let mut house = Memory { verbose: args.verbose };
-            let one = play(&mut house, scenario, manner, &databases);
+            let mut house: Box<dyn House> = match args.transport {
+                Transport::Memory => Box::new(Memory { verbose: args.verbose }),
+                Transport::Loopback => Box::new(Loopback),
+            };
+            let one = play(&mut *house, scenario, manner, &databases);
             played.push(one.map_err(|cant| {
                 Failure::usage(format!("{}: {cant}", scenario.name), "see `coroner murder drill --help`")
             })?);

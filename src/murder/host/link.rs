@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::murder::session::client::{Client, Server};
 use crate::murder::wire::Reply;
 use crate::murder::wire::command::Verb;
+use crate::render::text::printable;
 
 /// The number of a question; never given twice by one link.
 pub type Ticket = u64;
@@ -20,6 +21,16 @@ pub struct Mailbox {
     pub location: Vec<u8>,
     /// ACL as text; `None` for a reservation.
     pub acl: Option<Vec<u8>>,
+}
+
+impl std::fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (name, location) = (printable(&self.name), printable(&self.location));
+        match &self.acl {
+            Some(acl) => write!(f, "MAILBOX {name} {location} {}", printable(acl)),
+            None => write!(f, "RESERVE {name} {location}"),
+        }
+    }
 }
 
 /// What the master says.

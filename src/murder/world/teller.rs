@@ -7,7 +7,6 @@ use crate::murder::host::link::{Link, Mailbox, Ticket, Told, Wish};
 use crate::murder::host::request::{Answer, Data, Request};
 use crate::murder::host::{ConnId, Door, Effect, Host, OWN};
 use crate::murder::wire::command::Verb;
-use crate::render::text::printable;
 
 /// How somebody is set up who tells a master things, by MUPDATE.
 #[derive(Clone, Debug)]
@@ -64,15 +63,7 @@ impl Teller {
 
     fn heard(&mut self, told: Told) {
         let answer = match told {
-            Told::Done(_, rows) => {
-                let line = |row: &Mailbox| match &row.acl {
-                    Some(acl) => {
-                        format!("MAILBOX {} {} {}", printable(&row.name), printable(&row.location), printable(acl))
-                    }
-                    None => format!("RESERVE {} {}", printable(&row.name), printable(&row.location)),
-                };
-                Answer::with(Data::Lines(rows.iter().map(line).collect()))
-            }
+            Told::Done(_, rows) => Answer::with(Data::Lines(rows.iter().map(Mailbox::to_string).collect())),
             Told::Refused(_, text) => Answer::no(text),
             Told::Lost => {
                 self.conn = None;
