@@ -4,7 +4,9 @@
 //! in `corpus/regressions/`, so that a finding once fixed stays fixed on any toolchain.
 
 mod container;
+mod doors;
 mod mupdate;
+mod murder;
 mod record;
 pub mod reseal;
 #[allow(unused_imports, dead_code, reason = "coroner has uses for all of it")]
@@ -131,6 +133,10 @@ targets! {
     record_parts = record::parts;
     /// What a MUPDATE client or server says.
     mupdate_wire = mupdate::wire;
+    /// What an IMAP client or server says.
+    imap_door = doors::imap;
+    /// What an LMTP client or server says.
+    lmtp_door = doors::lmtp;
 }
 
 /// The input as it is, and once more with its check sums made right: few mutations survive them otherwise.

@@ -28,8 +28,8 @@ impl Namespace {
         let mut elements = external.split(|&byte| byte == self.separator).filter(|element| !element.is_empty());
         let first = elements.next()?;
         let mut name = match first.eq_ignore_ascii_case(INBOX) {
-            true => home(user),
-            false => self.inside(first),
+            true if !user.is_empty() => home(user),
+            _ => self.inside(first),
         };
         for element in elements {
             name.push(b'.');
@@ -62,7 +62,9 @@ impl Namespace {
             b' '..=b'~' => true,
             _ => false,
         };
-        external.iter().all(|&byte| good(byte)) && external != USER && is_utf7(external)
+        external.iter().all(|&byte| good(byte))
+            && self.internal(external, b"").is_some_and(|name| name != USER)
+            && is_utf7(external)
     }
 
     /// The internal name that mail for this local part of an address goes to: `USER`, `USER+FOLDER` or `+SHARED`.

@@ -259,14 +259,16 @@ impl super::super::Caller for Caller {
         self.input.feed(bytes);
         while !self.lost {
             match self.input.next_event() {
-                Ok(Some(Event::Line)) => self.message(),
+                Ok(Some(Event::Line)) => {
+                    self.message();
+                    self.go_on();
+                }
                 // Servers' literals come of their own.
                 Ok(Some(Event::GoAhead)) => {}
                 Ok(None) => break,
                 Err(_) => self.lost = true,
             }
         }
-        self.go_on();
     }
 
     fn next_answer(&mut self) -> Option<Answer> {

@@ -14,7 +14,7 @@ use super::list::{self, Wanted};
 use super::{LINE_MAX, LITERAL_MAX};
 
 /// For those who are not let in yet.
-const STRANGER: Limits = Limits { line: 8 << 10, literal: 4 << 10, whole: 16 << 10, rest: REST_MAX };
+const STRANGER: Limits = Limits { line: 8 << 10, literal: 2 << 10, whole: 16 << 10, rest: REST_MAX };
 /// For users.
 const FRIEND: Limits =
     Limits { line: LINE_MAX, literal: LITERAL_MAX, whole: LITERAL_MAX + 4 * LINE_MAX, rest: REST_MAX };
