@@ -1,5 +1,6 @@
 //! `coroner murder`: MUPDATE.
 
+mod drill;
 mod password;
 mod query;
 mod reach;
@@ -26,6 +27,7 @@ enum Command {
     Sync(sync::Args),
     Query(query::Args),
     Password(password::Args),
+    Drill(drill::Args),
 }
 
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
@@ -34,6 +36,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         Command::Sync(args) => sync::run(args, common, out),
         Command::Query(args) => query::run(args, common, out),
         Command::Password(args) => password::run(args, out),
+        Command::Drill(args) => drill::run(args, common, out),
     }
 }
 

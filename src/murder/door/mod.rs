@@ -13,6 +13,7 @@ mod namespace;
 
 pub use namespace::Namespace;
 
+use super::host::Door;
 use super::host::request::{Answer, Data, Request, Status, User, Word};
 
 /// What is to be done next for a client's connection.
@@ -48,6 +49,24 @@ pub trait Caller: Send {
     fn next_answer(&mut self) -> Option<Answer>;
     /// Whether the server said something that is no answer, so that the connection is of no more use.
     fn is_lost(&self) -> bool;
+}
+
+/// The session of somebody who comes to the server of this name by that door; `None` if it is none of these two.
+pub fn session(door: Door, server: &[u8], namespace: Namespace) -> Option<Box<dyn Session>> {
+    let server = String::from_utf8_lossy(server);
+    match door {
+        Door::Imap => Some(Box::new(imap::Session::new(namespace, &server))),
+        Door::Lmtp => Some(Box::new(lmtp::Session::new(namespace, &server))),
+        Door::Mupdate => None,
+    }
+}
+
+/// A caller for a user; LMTP for any door but IMAP.
+pub fn caller(door: Door, namespace: Namespace, user: &[u8]) -> Box<dyn Caller> {
+    match door {
+        Door::Imap => Box::new(imap::Caller::new(namespace, user)),
+        Door::Lmtp | Door::Mupdate => Box::new(lmtp::Caller::new(namespace)),
+    }
 }
 
 /// A text as it can stand on one line: what can't is a space or a question mark.

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 
 use crate::formats::container::{self, Database, Format, KeyOrder, WriteOptions, flat};
-use crate::formats::record::{Era, Flag, Key, Role, Style, decode, encode};
+use crate::formats::record::{Era, Flag, Form, Key, Name, Role, Style, decode, encode};
 use crate::murder::host::request::Manner;
 use crate::ops::account::Account;
 use crate::ops::convert::records::Records;
@@ -83,6 +83,30 @@ pub fn undump(dump: &[u8], manner: Manner) -> Result<Vec<u8>, String> {
             Manner::Cyrus36 => {}
         }
     }
+    written(&records)
+}
+
+/// A database in which a mailbox is said to move to another server, as a transfer leaves it that did not end.
+///
+/// # Errors
+/// If it is no database, or does not have the mailbox.
+pub fn moving(bytes: &[u8], name: &[u8], to: &[u8]) -> Result<Vec<u8>, String> {
+    let format = container::detect(bytes).format.ok_or("it is no database")?;
+    let (order, style) = (order_of(bytes, format), Style::NEW);
+    let mut records: Vec<Pair> = Vec::new();
+    container::open(bytes, format).view(order, 1).walk(0, &mut |record| {
+        records.push((record.key.into_owned(), record.value.into_owned()));
+        true
+    });
+    let wanted = Key::Mailbox(Name::internal(name).into_form(Form::Db)).encode(style.keys);
+    let Some((key, value)) = records.iter_mut().find(|(key, _)| Some(&*key) == wanted.as_ref()) else {
+        return Err(format!("there is no {}", String::from_utf8_lossy(name)));
+    };
+    let mut entry = decode(key, value, &style).entry.ok_or("its record can't be read")?.into_owned();
+    let mbtype = entry.mbtype.with(Flag::Moving);
+    entry.server = Some(to.to_vec().into());
+    entry.set_type(mbtype, style.numbering);
+    *value = encode(&entry.as_written_in(Era::V3_6), style.numbering);
     written(&records)
 }
 

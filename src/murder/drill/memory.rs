@@ -274,9 +274,9 @@ impl Theatre for Stage {
         Ok(())
     }
 
-    fn told(&mut self) -> Vec<String> {
+    fn told(&mut self, begun: Duration) -> Vec<String> {
         let lines = self.world.trace.lines.get(self.lines..).unwrap_or_default();
-        let told = lines.iter().filter_map(|line| tell::line(&self.world, line)).collect();
+        let told = lines.iter().filter_map(|line| tell::line(&self.world, line, begun)).collect();
         self.lines = self.world.trace.lines.len();
         told
     }

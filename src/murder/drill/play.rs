@@ -122,7 +122,7 @@ impl Player<'_> {
             self.theatre.life(&host, Life::Start)?;
         }
         self.theatre.settle();
-        self.theatre.told();
+        self.theatre.told(Duration::ZERO);
         Ok(())
     }
 
@@ -147,7 +147,7 @@ impl Player<'_> {
                 (said, outcome)
             }
         };
-        let told = self.theatre.told();
+        let told = self.theatre.told(begun);
         let (text, note) = (step.text.clone(), step.note.clone());
         Acted { text, note, at, said, expected: expected.is_some(), told, outcome }
     }
@@ -186,6 +186,11 @@ impl Player<'_> {
                     false => dump::undump(&self.dump, self.manner),
                 };
                 theatre.put_database(host, Some(&bytes.map_err(Cant::Failed)?)).map(|()| Vec::new())
+            }
+            Deed::Moving(host, name, to) => {
+                let (bytes, to) = (theatre.database(host)?, theatre.full_name(to));
+                let bytes = dump::moving(&bytes, name.as_bytes(), to.as_bytes()).map_err(Cant::Failed)?;
+                theatre.put_database(host, Some(&bytes)).map(|()| Vec::new())
             }
             Deed::Sync { host, dry_run, authoritative } => {
                 let answer = theatre.sync(host, *dry_run, *authoritative)?;

@@ -17,11 +17,21 @@ struct Text {
     title: String,
     manual: Option<String>,
     cyrus: Option<String>,
+    /// How often the steps are done, with `{n}` in their texts for 0, 1 and so on.
+    #[serde(default = "once")]
+    each: u32,
     #[serde(default)]
     murder: Murder,
     #[serde(default, rename = "step")]
     steps: Vec<StepText>,
 }
+
+fn once() -> u32 {
+    1
+}
+
+/// More rounds than anybody would watch.
+const EACH_MAX: u32 = 1000;
 
 /// The hosts that a scenario is played with, and what they have at the beginning.
 #[derive(Clone, Debug, Deserialize)]
@@ -185,6 +195,8 @@ pub enum Deed {
     Ask(String, String, Request),
     /// Somebody tells a master something, by MUPDATE.
     Tell(String, Verb),
+    /// A mailbox of a backend that is down is said to move to another one.
+    Moving(String, String, String),
     /// Whether a host's list has a mailbox.
     Has(String, String),
     /// What a host's list says of a mailbox.
@@ -221,9 +233,13 @@ impl Scenario {
     pub fn parse(name: &str, text: &str) -> Result<Scenario, Wrong> {
         let text: Text = toml::from_str(text)?;
         let mut steps = Vec::new();
-        for (number, step) in (1..).zip(text.steps) {
+        let rounds = text.each.min(EACH_MAX);
+        let all = (0..rounds).flat_map(|round| (1..).zip(&text.steps).map(move |(number, step)| (round, number, step)));
+        for (round, number, step) in all {
             let wrong = |why: String| Wrong::Step { number, text: step.what.clone(), why };
-            let deed = deed(&step.what, &text.murder.hosts).map_err(wrong)?;
+            let filled = |text: &str| text.replace("{n}", &round.to_string());
+            let what = filled(&step.what);
+            let deed = deed(&what, &text.murder.hosts).map_err(wrong)?;
             let manner = |name: &str| {
                 let known = Manner::ALL.into_iter().find(|manner| manner.name() == name);
                 known.ok_or_else(|| wrong(format!("{name:?} is no manner: manual or cyrus-3.6")))
@@ -243,9 +259,9 @@ impl Scenario {
             }
             let only = step.only.as_deref().map(manner).transpose()?;
             steps.push(Step {
-                text: step.what.clone(),
+                text: what,
                 deed,
-                note: step.note.clone(),
+                note: step.note.as_deref().map(filled),
                 only,
                 needs_clock: step.needs_clock,
                 expect,
@@ -323,6 +339,7 @@ fn deed(text: &str, hosts: &[String]) -> Result<Deed, String> {
         }
         [name, "has", mailbox] => Ok(Deed::Has(host(name)?, mailbox.to_owned())),
         [name, "says", mailbox] => Ok(Deed::Says(host(name)?, mailbox.to_owned())),
+        ["moving", name, mailbox, to] => Ok(Deed::Moving(host(name)?, mailbox.to_owned(), host(to)?)),
         ["count", name] => Ok(Deed::Count(host(name)?)),
         ["agree"] => Ok(Deed::Agree),
         [who, ref command @ ..] => match who.split_once('@') {

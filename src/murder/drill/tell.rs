@@ -18,7 +18,7 @@ fn name(world: &World, host: HostId) -> String {
 }
 
 /// A line of what happened; `None` for what a scenario's steps tell already.
-pub fn line(world: &World, line: &Line) -> Option<String> {
+pub fn line(world: &World, line: &Line, begun: Duration) -> Option<String> {
     let host = name(world, line.host);
     let what = match &line.what {
         What::Started { recovered: false } if world.setup(line.host).role() == "client" => return None,
@@ -37,7 +37,7 @@ pub fn line(world: &World, line: &Line) -> Option<String> {
         What::Sent { to, door: Door::Mupdate, bytes } => format!("-> {}: {}", name(world, *to), spoken(bytes)),
         What::Sent { .. } | What::Ordered { .. } | What::Answered { .. } => return None,
     };
-    Some(format!("{} {host:<9} {what}", time(line.at)))
+    Some(format!("{} {host:<9} {what}", time(line.at.saturating_sub(begun))))
 }
 
 fn disturbed(fault: Fault) -> String {

@@ -77,8 +77,8 @@ pub trait Theatre {
     /// # Errors
     /// If that can't be played there.
     fn fuse(&mut self, host: &str, deeds: u64) -> Result<(), Cant>;
-    /// What happened since it was asked for last, in lines for a reader.
-    fn told(&mut self) -> Vec<String>;
+    /// What happened since it was asked for last, in lines for a reader, with times since `begun`.
+    fn told(&mut self, begun: Duration) -> Vec<String>;
     /// How much time went by.
     fn now(&self) -> Duration;
 }
@@ -125,7 +125,8 @@ pub fn listing(bytes: &[u8]) -> Listing {
             continue;
         }
         let acl = (!entry.is_reserved()).then(|| entry.acl.to_text().into_owned());
-        let row = Row { location: entry.location().into_owned(), acl, remote: entry.is_remote() };
+        let remote = entry.is_remote() || entry.is_moving();
+        let row = Row { location: entry.location().into_owned(), acl, remote };
         listing.insert(name.to_internal().into_owned(), row);
     }
     listing

@@ -88,7 +88,9 @@ impl Porch {
 
     /// Somebody comes in.
     pub fn accept(&mut self, conn: ConnId, door: Door, effects: &mut VecDeque<Effect>) {
-        let session = door::session(door, &self.name, self.namespace);
+        let Some(session) = door::session(door, &self.name, self.namespace) else {
+            return effects.push_back(Effect::Close { conn });
+        };
         let user = User { name: Vec::new(), admin: door == Door::Lmtp };
         self.guests.insert(conn, Guest { door, session, user, asking: false });
         self.go_on(conn, effects);
