@@ -5,6 +5,7 @@ mod password;
 mod query;
 mod reach;
 mod serve;
+mod sim;
 mod sync;
 
 use clap::Subcommand;
@@ -28,6 +29,7 @@ enum Command {
     Query(query::Args),
     Password(password::Args),
     Drill(drill::Args),
+    Sim(sim::Args),
 }
 
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
@@ -37,6 +39,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         Command::Query(args) => query::run(args, common, out),
         Command::Password(args) => password::run(args, out),
         Command::Drill(args) => drill::run(args, common, out),
+        Command::Sim(args) => sim::run(args, common, out),
     }
 }
 
