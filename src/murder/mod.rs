@@ -8,6 +8,7 @@
 //! * [`defect`]: mistakes that hosts make when told to;
 //! * [`door`]: IMAP and LMTP, as far as a rehearsal needs them;
 //! * [`world`]: hosts, disks and connections in memory, under a clock of their own;
+//! * [`sim`]: murders under random load and faults, by seed;
 //! * [`drill`]: scenarios that are played in such a world;
 //! * [`net`]: sockets, TLS, SASL, compression and clocks around them.
 //!
@@ -20,6 +21,7 @@ pub mod host;
 pub mod net;
 pub mod node;
 pub mod session;
+pub mod sim;
 pub mod store;
 pub mod wire;
 pub mod world;

@@ -7,6 +7,7 @@ mod query;
 mod reach;
 mod rehearse;
 mod serve;
+mod sim;
 mod sync;
 
 use clap::Subcommand;
@@ -31,6 +32,7 @@ enum Command {
     Password(password::Args),
     Drill(drill::Args),
     Rehearse(rehearse::Args),
+    Sim(sim::Args),
 }
 
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
@@ -41,6 +43,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         Command::Password(args) => password::run(args, out),
         Command::Drill(args) => drill::run(args, common, out),
         Command::Rehearse(args) => rehearse::run(args, common, out),
+        Command::Sim(args) => sim::run(args, common, out),
     }
 }
 

@@ -54,6 +54,11 @@ impl Board {
         self.node.config().defect == Some(defect)
     }
 
+    /// Whether changes are being stored: nothing may be changed meanwhile.
+    pub fn is_storing(&self) -> bool {
+        self.storing
+    }
+
     /// Somebody comes in, who is let in without a password.
     pub fn accept(&mut self, conn: ConnId, effects: &mut VecDeque<Effect>) {
         let mut session = Session::new(&self.greeting);
@@ -125,6 +130,9 @@ impl Board {
             return;
         }
         effects.extend(self.node.notes().into_iter().map(Effect::Log));
+        if self.has_defect(Defect::FollowWithoutStore) {
+            self.node.committed();
+        }
         if self.node.has_changes() {
             let time = self.epoch.saturating_add(now.as_secs());
             let keep = |(key, value)| Keep::Record { key, value };
@@ -180,6 +188,7 @@ impl Board {
 
     /// Time went by.
     pub fn tick(&mut self, effects: &mut VecDeque<Effect>, now: Duration) {
+        self.node.clock(now);
         if !self.storing {
             self.node.tick(now);
             self.settle(effects, now);

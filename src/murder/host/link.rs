@@ -168,6 +168,8 @@ impl Link {
 
     /// Gives a master up that leaves questions without answers for too long.
     pub fn tick(&mut self, now: Duration) -> Option<Told> {
+        // A clock that was put back makes nobody wait longer.
+        self.deadline = self.deadline.map(|deadline| deadline.min(now.saturating_add(self.patience)));
         if self.deadline.is_none_or(|deadline| now < deadline) {
             return None;
         }

@@ -143,6 +143,11 @@ impl Node {
         self.fill(conn, now);
     }
 
+    /// The clock may have been put back: nobody waits longer for that.
+    pub fn clock(&mut self, now: Duration) {
+        self.conns.values_mut().filter_map(|conn| conn.stream.as_mut()).for_each(|stream| stream.clock(now));
+    }
+
     /// Tells those who follow what is due.
     pub fn tick(&mut self, now: Duration) {
         let wait = self.config.update_wait;
@@ -180,13 +185,13 @@ impl Node {
         });
     }
 
-    /// The changes could not be made durable: they did not happen, and those who asked for them are told so by the end of
-    /// their connections.
+    /// The changes could not be made durable: they did not happen, and those who asked for them, or were about to be told of
+    /// them, are told so by the end of their connections.
     pub fn refused(&mut self) {
         for (key, before) in std::mem::take(&mut self.undo).into_iter().rev() {
             self.list.put_back(&key, before);
         }
-        for conn in self.conns.values_mut().filter(|conn| conn.changed) {
+        for conn in self.conns.values_mut().filter(|conn| conn.changed || !conn.out.is_empty()) {
             conn.out.clear();
             encode::answer(&mut conn.out, b"*", "BYE", "database error");
             conn.close = true;

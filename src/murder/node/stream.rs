@@ -98,6 +98,11 @@ impl Stream {
         }
     }
 
+    /// The clock may have been put back.
+    pub(super) fn clock(&mut self, now: Duration) {
+        self.since = self.since.min(now);
+    }
+
     /// Number of changes that wait.
     pub(super) fn len(&self) -> usize {
         self.queue.len()

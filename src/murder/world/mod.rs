@@ -2,6 +2,7 @@
 //!
 //! Everything that happens is an event at a time; the same world with the same orders goes the same way again, to the byte.
 
+pub mod bites;
 pub mod client;
 pub mod setup;
 pub mod teller;
@@ -12,6 +13,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::time::Duration;
 
+use self::bites::{Bite, Bites};
 use self::setup::{Running, Setup};
 use self::trace::{Trace, What};
 pub use self::wires::Fault;
@@ -33,6 +35,10 @@ enum Event {
     Gone(End),
     /// A connection is there, or can't be had.
     Connected(End, bool),
+    /// Somebody came in while the host hung.
+    Accept(End, Door),
+    /// What a host wanted stored is to be on its disk; how often the host was started by then.
+    Written(HostId, u64),
     /// A host has something to do by itself.
     Tick(HostId),
     /// A host that died is started again.
@@ -67,6 +73,16 @@ struct Station {
     skew: i64,
     /// Whether its disk takes no more.
     full: bool,
+    /// How long its disk takes for a change; none of the world's time if it is not told.
+    disk_time: Option<Duration>,
+    /// What is being stored.
+    pending: Option<Vec<Keep>>,
+    /// How often its disk changed.
+    changes: u64,
+    /// What it wanted stored since that was asked last.
+    attempts: Vec<Vec<Keep>>,
+    /// How often its disk refused a change.
+    refusals: u64,
     /// After how many more of its deeds it dies.
     fuse: Option<u64>,
     /// After how many steps of writing the next change it dies, and what the disk then keeps of each write.
@@ -135,6 +151,11 @@ impl World {
             conns: 0,
             skew: 0,
             full: false,
+            disk_time: None,
+            pending: None,
+            changes: 0,
+            attempts: Vec::new(),
+            refusals: 0,
             fuse: None,
             torn: None,
         });
@@ -190,7 +211,53 @@ impl World {
 
     /// Puts another disk in: only of a host that is down.
     pub fn set_disk(&mut self, host: HostId, disk: Disk) {
-        self.station_mut(host).disk = disk;
+        let station = self.station_mut(host);
+        station.disk = disk;
+        station.changes = station.changes.saturating_add(1);
+    }
+
+    /// Lets a host's disk take so long for each change, in which other things happen.
+    pub fn slow(&mut self, host: HostId, time: Duration) {
+        self.station_mut(host).disk_time = Some(time);
+    }
+
+    /// Whether something is being stored on a host's disk.
+    pub fn is_storing(&self, host: HostId) -> bool {
+        self.station(host).pending.is_some()
+    }
+
+    /// A number that changes whenever a host's disk does, or the host is started.
+    pub fn disk_changes(&self, host: HostId) -> u64 {
+        self.station(host).changes
+    }
+
+    /// What a host wanted stored since this was asked last, whatever became of it; with what is being stored now, which is told
+    /// again the next time.
+    pub fn take_attempts(&mut self, host: HostId) -> Vec<Vec<Keep>> {
+        let station = self.station_mut(host);
+        let attempts = std::mem::take(&mut station.attempts);
+        station.attempts.extend(station.pending.clone());
+        attempts
+    }
+
+    /// How often a host's disk refused a change.
+    pub fn refusals(&self, host: HostId) -> u64 {
+        self.station(host).refusals
+    }
+
+    /// How often faults did something.
+    pub fn bites(&self) -> &Bites {
+        &self.wires.bites
+    }
+
+    /// Nothing that was planned for a host happens any more: no fuse, no torn change.
+    pub fn calm(&mut self, host: HostId) {
+        let station = self.station_mut(host);
+        (station.fuse, station.torn) = (None, None);
+    }
+
+    fn end_of(&self, host: HostId, conn: ConnId) -> End {
+        End { host, start: self.station(host).starts, conn }
     }
 
     /// Starts a host from what is on its disk.
@@ -208,6 +275,7 @@ impl World {
         station.running = Some(station.setup.start(&station.disk));
         station.life = Life::Up;
         station.starts = station.starts.saturating_add(1);
+        station.changes = station.changes.saturating_add(1);
         self.trace.push(now, host, What::Started { recovered });
         self.input(host, |running, now| running.tick(now));
         Ok(())
@@ -235,7 +303,29 @@ impl World {
         station.fuse = None;
         station.torn = None;
         station.missed.clear();
-        station.disk.crash(choose);
+        let mut bites = Vec::new();
+        if let Some(keeps) = station.pending.take().filter(|_| !station.full) {
+            // Some of its steps were made.
+            let steps = choose(station.disk.steps(&keeps).max(1));
+            if steps > 0 {
+                let _ = station.disk.store(&keeps, steps);
+            }
+            bites.push(Bite::KilledStoring);
+        }
+        let mut less = false;
+        station.disk.crash(&mut |len| {
+            let kept = choose(len);
+            less |= kept < len;
+            kept
+        });
+        station.changes = station.changes.saturating_add(1);
+        if less {
+            bites.push(Bite::Unsynced);
+        }
+        if what == What::Killed {
+            bites.push(Bite::Killed);
+        }
+        bites.into_iter().for_each(|bite| self.wires.bites.count(bite));
         self.trace.push(now, host, what);
         for (end, at) in self.wires.leave(host, now) {
             self.push(at, Event::Gone(end));
@@ -268,6 +358,8 @@ impl World {
         let station = self.station_mut(host);
         station.skew = station.skew.saturating_add(seconds.saturating_mul(1_000_000_000));
         station.tick = None;
+        self.wires.bites.count(if seconds < 0 { Bite::Back } else { Bite::Forward });
+        let station = self.station_mut(host);
         if station.life == Life::Up {
             self.input(host, |running, now| running.tick(now));
         }
@@ -342,6 +434,11 @@ impl World {
         self.told.remove(&number)
     }
 
+    /// All answers that there are; each is given once.
+    pub fn take_answers(&mut self) -> BTreeMap<u64, Answer> {
+        std::mem::take(&mut self.told)
+    }
+
     /// Lets the next thing happen, if there is one before `until`; gives whether there was.
     pub fn step(&mut self, until: Duration) -> bool {
         match self.queue.peek() {
@@ -388,8 +485,8 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         let host = match &event {
-            Event::Arrive(end, _) | Event::Gone(end) | Event::Connected(end, _) => end.host,
-            Event::Tick(host) | Event::Again(host, _) => *host,
+            Event::Arrive(end, _) | Event::Gone(end) | Event::Connected(end, _) | Event::Accept(end, _) => end.host,
+            Event::Tick(host) | Event::Again(host, _) | Event::Written(host, _) => *host,
         };
         if let Event::Again(host, starts) = event {
             if self.station(host).starts == starts && self.station(host).life == Life::Down {
@@ -399,7 +496,12 @@ impl World {
         }
         match self.station(host).life {
             Life::Down => return,
-            Life::Hung => return self.station_mut(host).missed.push_back(event),
+            Life::Hung => {
+                if self.station(host).missed.is_empty() {
+                    self.wires.bites.count(Bite::Hung);
+                }
+                return self.station_mut(host).missed.push_back(event);
+            }
             Life::Up => {}
         }
         match event {
@@ -412,6 +514,15 @@ impl World {
             }
             Event::Connected(end, true) if self.wires.has(end) => {
                 self.input(host, |running, now| running.connected(end.conn, now));
+            }
+            Event::Accept(end, door) if self.wires.has(end) => {
+                self.input(host, |running, now| running.accept(end.conn, door, now));
+            }
+            Event::Written(_, starts) if self.station(host).starts == starts => {
+                if let Some(keeps) = self.station_mut(host).pending.take() {
+                    let done = self.write(host, &keeps);
+                    self.input(host, |running, now| running.stored(done, now));
+                }
             }
             Event::Tick(_) if self.station(host).tick.is_some_and(|tick| tick <= self.now) => {
                 self.station_mut(host).tick = None;
@@ -428,6 +539,7 @@ impl World {
         take(running, now);
         while let Some(effect) = self.stations[host].running.as_mut().and_then(Host::next_effect) {
             if self.burns(host, &effect) {
+                self.wires.bites.count(Bite::Fuse);
                 return self.kill(host, &mut |len| len);
             }
             self.carry_out(host, effect);
@@ -473,7 +585,7 @@ impl World {
         match effect {
             Effect::Connect { conn, to, door } => self.connect(host, conn, &to, door),
             Effect::Send { conn, bytes } => {
-                let end = End { host, conn };
+                let end = self.end_of(host, conn);
                 self.trace.sent(now, host, self.wires.other(end).map(|other| other.host), self.wires.door(end), &bytes);
                 for (end, arrived, at) in self.wires.send(end, bytes, now) {
                     let event = arrived.map_or(Event::Gone(end), |bytes| Event::Arrive(end, bytes));
@@ -481,11 +593,11 @@ impl World {
                 }
             }
             Effect::Close { conn } => {
-                if let Some((end, at)) = self.wires.close(End { host, conn }, now) {
+                if let Some((end, at)) = self.wires.close(self.end_of(host, conn), now) {
                     self.push(at, Event::Gone(end));
                 }
             }
-            Effect::Store(keeps) => self.store(host, &keeps),
+            Effect::Store(keeps) => self.store(host, keeps),
             Effect::Told(number, answer) => self.answer(host, number, answer),
             Effect::Log(line) => self.trace.push(now, host, What::Logged(line)),
             Effect::Die(what) => {
@@ -498,13 +610,14 @@ impl World {
 
     fn connect(&mut self, host: HostId, conn: ConnId, to: &[u8], door: Door) {
         let now = self.now;
-        let own = End { host, conn };
+        let own = self.end_of(host, conn);
         let other = self.find(&String::from_utf8_lossy(to));
         let Some(other) = other.filter(|&other| self.station(other).setup.listens(door)) else {
             self.wires.wish(own, door);
             return self.push(self.wires.arrival(now), Event::Connected(own, false));
         };
         if self.wires.is_apart(host, other) {
+            self.wires.bite(host, other);
             self.wires.wish(own, door);
             return self.push(now.saturating_add(UNREACHABLE), Event::Connected(own, false));
         }
@@ -514,31 +627,54 @@ impl World {
         }
         let station = self.station_mut(other);
         station.conns = station.conns.saturating_add(1);
-        let end = End { host: other, conn: station.conns };
+        let conn = station.conns;
+        let end = self.end_of(other, conn);
         self.wires.join(own, end, door);
         self.push(self.wires.arrival(now), Event::Connected(own, true));
-        if self.station(other).life == Life::Up {
-            self.input(other, |running, now| running.accept(end.conn, door, now));
-        }
         // One that hangs is reached by its system, which says nothing.
+        self.happen(Event::Accept(end, door));
     }
 
-    fn store(&mut self, host: HostId, keeps: &[Keep]) {
+    fn store(&mut self, host: HostId, keeps: Vec<Keep>) {
         let now = self.now;
         let station = self.station_mut(host);
-        let (full, torn) = (station.full, station.torn.take());
-        if let Some((steps, bytes)) = torn {
-            let _ = station.disk.store(keeps, steps);
+        if station.disk_time.is_some() {
+            station.attempts.push(keeps.clone());
+        }
+        if let Some((steps, bytes)) = station.torn.take() {
+            let _ = station.disk.store(&keeps, steps);
+            self.wires.bites.count(Bite::Torn);
             return self.kill(host, &mut |len| len.min(bytes));
         }
-        // A full disk takes the first step, which only grows the file.
-        let steps = if full { 1 } else { usize::MAX };
-        let done = station.disk.store(keeps, steps);
-        let done = done.unwrap_or(false);
-        self.trace.push(now, host, What::Stored { done, records: keeps.len() });
+        if let Some(time) = station.disk_time {
+            station.pending = Some(keeps);
+            let starts = station.starts;
+            return self.push(now.saturating_add(time), Event::Written(host, starts));
+        }
+        let done = self.write(host, &keeps);
         let at = self.host_time(host);
         if let Some(running) = &mut self.stations[host].running {
             running.stored(done, at);
         }
+    }
+
+    /// Brings a change to a host's disk; gives whether it is there.
+    fn write(&mut self, host: HostId, keeps: &[Keep]) -> bool {
+        let now = self.now;
+        let station = self.station_mut(host);
+        station.changes = station.changes.saturating_add(1);
+        let done = if station.full {
+            // It takes the first step, which only grows the file; but not one that is all there is to do.
+            if station.disk.steps(keeps) > 1 {
+                let _ = station.disk.store(keeps, 1);
+            }
+            station.refusals = station.refusals.saturating_add(1);
+            self.wires.bites.count(Bite::Full);
+            false
+        } else {
+            station.disk.store(keeps, usize::MAX).unwrap_or(false)
+        };
+        self.trace.push(now, host, What::Stored { done, records: keeps.len() });
+        done
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::HostId;
+use super::bites::{Bite, Bites};
 use crate::murder::host::{ConnId, Door};
 
 /// How long bytes are on their way.
@@ -14,6 +15,8 @@ const LATENCY: Duration = Duration::from_millis(1);
 pub struct End {
     /// The host.
     pub host: HostId,
+    /// How often the host was started by then: it numbers its connections anew each time.
+    pub start: u64,
     /// Its number there.
     pub conn: ConnId,
 }
@@ -53,6 +56,10 @@ pub struct Wires {
     stalled: BTreeSet<(HostId, HostId)>,
     /// Whose bytes do not come through, to whom.
     deaf: BTreeSet<(HostId, HostId)>,
+    /// Which of these did something.
+    bitten: BTreeSet<(Bite, HostId, HostId)>,
+    /// How often faults did something.
+    pub bites: Bites,
 }
 
 fn pair(a: HostId, b: HostId) -> (HostId, HostId) {
@@ -111,6 +118,7 @@ impl Wires {
         let Some(side) = self.sides.get_mut(&from) else { return Vec::new() };
         if blocked {
             side.held.append(&mut bytes);
+            self.bite(from.host, to.host);
             return Vec::new();
         }
         side.last = side.last.max(at);
@@ -123,6 +131,7 @@ impl Wires {
         }
         let mut arrives = vec![(to, Some(bytes), at)];
         if cut {
+            self.bites.count(Bite::Cut);
             self.unlink(from, to);
             arrives.extend([(to, None, at), (from, None, at)]);
         }
@@ -133,6 +142,19 @@ impl Wires {
     fn blocks(&self, from: HostId, to: HostId) -> bool {
         let hosts = pair(from, to);
         self.apart.contains(&hosts) || self.stalled.contains(&hosts) || self.deaf.contains(&(from, to))
+    }
+
+    /// What keeps one host from reaching another did something; each is counted once.
+    pub fn bite(&mut self, from: HostId, to: HostId) {
+        let (a, b) = pair(from, to);
+        let bite = match () {
+            () if self.apart.contains(&(a, b)) => Bite::Apart,
+            () if self.stalled.contains(&(a, b)) => Bite::Stalled,
+            () => Bite::HalfOpen,
+        };
+        if self.bitten.insert((bite, a, b)) {
+            self.bites.count(bite);
+        }
     }
 
     /// Both ends know nothing of each other any more; each is told by whoever calls this.
@@ -177,6 +199,9 @@ impl Wires {
             Fault::Reset => {
                 let at = self.arrival(now);
                 let between = self.between(a, b);
+                if !between.is_empty() {
+                    self.bites.count(Bite::Reset);
+                }
                 for &end in &between {
                     self.sides.get_mut(&end).into_iter().for_each(|side| side.other = None);
                 }
@@ -198,6 +223,7 @@ impl Wires {
         self.stalled.remove(&pair(a, b));
         self.deaf.remove(&(a, b));
         self.deaf.remove(&(b, a));
+        self.bitten.retain(|(_, one, other)| (*one, *other) != pair(a, b));
         let mut arrives = Vec::new();
         for end in self.between(a, b) {
             let Some(side) = self.sides.get_mut(&end) else { continue };

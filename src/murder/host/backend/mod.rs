@@ -3,7 +3,7 @@
 //! A change of the list goes in steps (`imap/mboxlist.c`): the name is reserved at the master, one's own list is changed, the
 //! mailbox is made active at the master; what was done is taken back if a later step fails.
 
-mod locals;
+pub mod locals;
 mod plans;
 mod saga;
 mod sync;
@@ -22,6 +22,7 @@ use super::{ConnId, Door, Effect, Host, Keep, OWN, rights};
 use crate::formats::record::{Era, Name};
 use crate::murder::defect::Defect;
 use crate::murder::door::Namespace;
+use crate::murder::node::push::Own;
 use crate::murder::wire::command::Verb;
 
 /// What becomes of a mailbox that is deleted (`delete_mode`).
@@ -119,6 +120,11 @@ impl Backend {
             effects: VecDeque::new(),
             config,
         }
+    }
+
+    /// Its own list, as a push looks at it.
+    pub fn list_of_own(&self) -> Vec<Own> {
+        self.locals.own()
     }
 
     fn time(&self, now: Duration) -> u64 {

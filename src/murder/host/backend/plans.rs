@@ -206,7 +206,8 @@ impl Backend {
             let lost = format!("can not connect to mupdate server to activate '{text}'");
             told.push(Step {
                 action: Action::Tell(Change::Activate { name: to.clone(), location, acl }),
-                undo: Some(Action::Tell(Change::Delete { name: to.clone() })),
+                // What takes the reservation back does, once one's own list is as before: the name is free for others then.
+                undo: None,
                 must: self.or_say(lost, "the mupdate server does not take the mailbox"),
             });
         }

@@ -60,6 +60,8 @@ pub struct Saga {
     pub undo: Vec<Action>,
     /// What the client will be told.
     pub answer: Answer,
+    /// Whether what was done is being taken back.
+    undoing: bool,
 }
 
 impl Saga {
@@ -74,7 +76,7 @@ impl Saga {
         }
         names.sort_unstable();
         names.dedup();
-        Saga { asker, names, steps: steps.into(), undo: Vec::new(), answer: Answer::ok() }
+        Saga { asker, names, steps: steps.into(), undo: Vec::new(), answer: Answer::ok(), undoing: false }
     }
 
     /// The step that it is at is done.
@@ -85,7 +87,12 @@ impl Saga {
     /// The step that it is at failed: for want of a master or, with its words, because it refused.
     pub fn failed(&mut self, refused: bool) {
         let Some(step) = self.steps.pop_front() else { return };
+        if self.undoing && matches!(step.action, Action::Keep(..)) {
+            // One's own list has the name still: nobody else may have it, so the master is left to keep it.
+            self.steps.clear();
+        }
         let Some((lost, no)) = step.must else { return };
+        self.undoing = true;
         self.answer = Answer::no(if refused { no } else { lost });
         self.steps = self.undo.drain(..).rev().map(Step::may).collect();
     }

@@ -100,7 +100,16 @@ impl Follow {
         self.link.lost()
     }
 
+    /// Whether it waits until it connects again.
+    pub(super) fn waits(&self) -> bool {
+        self.again.is_some()
+    }
+
     pub(super) fn tick(&mut self, now: Duration) -> Option<Told> {
+        // A clock that was put back makes nobody wait longer.
+        let latest = now.saturating_add(self.retry);
+        self.again = self.again.map(|again| again.min(latest.saturating_add(self.more())));
+        self.ping = self.ping.map(|ping| ping.min(latest));
         self.link.tick(now)
     }
 

@@ -58,6 +58,8 @@ pub struct Frontend {
     board: Board,
     porch: Porch,
     follow: Follow,
+    /// What the master told while something was being stored.
+    told: VecDeque<Told>,
     /// The way to the master for questions, beside the one on which it is followed.
     finder: Link,
     finder_conn: Option<ConnId>,
@@ -78,13 +80,14 @@ impl Frontend {
             guard: false,
             update_wait: config.update_wait,
             as_cyrus: config.manner == Manner::Cyrus36,
-            defect: None,
+            defect: config.defect.filter(|defect| *defect == Defect::FollowWithoutStore),
         };
         let place = format!("mupdate://{}", String::from_utf8_lossy(&config.master));
         Frontend {
             board: Board::new(rules, list, config.era, &config.name, place, config.epoch),
             porch: Porch::new(&config.name, config.namespace, config.users.clone()),
             follow: Follow::new(&config),
+            told: VecDeque::new(),
             finder: Link::default(),
             finder_conn: None,
             finding: BTreeMap::new(),
@@ -120,6 +123,25 @@ impl Frontend {
         }
         self.carry();
         self.board.settle(&mut self.effects, now);
+    }
+
+    /// Takes what the master told, unless something is being stored.
+    fn take_told(&mut self, now: Duration) {
+        while !self.board.is_storing()
+            && let Some(told) = self.told.pop_front()
+        {
+            self.follow.told(told, &mut self.board, &mut self.effects, now);
+            if self.follow.waits() {
+                // What else came by that connection will be told again.
+                self.told.clear();
+            }
+        }
+    }
+
+    /// Its master is gone.
+    fn master_lost(&mut self, told: Told, now: Duration) {
+        self.told.clear();
+        self.follow.told(told, &mut self.board, &mut self.effects, now);
     }
 
     /// Does what is asked, or hands it on.
@@ -281,7 +303,13 @@ impl Host for Frontend {
         if self.follow.conn() == Some(conn) {
             let told = self.follow.hear(bytes, now);
             self.carry();
-            told.into_iter().for_each(|told| self.follow.told(told, &mut self.board, &mut self.effects, now));
+            match told.last() {
+                Some(Told::Lost) => self.master_lost(Told::Lost, now),
+                _ => {
+                    self.told.extend(told);
+                    self.take_told(now);
+                }
+            }
         } else if self.finder_conn == Some(conn) {
             let told = self.finder.hear(bytes, now);
             self.carry();
@@ -299,7 +327,7 @@ impl Host for Frontend {
     fn lost(&mut self, conn: ConnId, now: Duration) {
         if self.follow.conn() == Some(conn) {
             let told = self.follow.lost();
-            self.follow.told(told, &mut self.board, &mut self.effects, now);
+            self.master_lost(told, now);
         } else if self.finder_conn == Some(conn) {
             let told = self.finder.lost();
             self.found(told);
@@ -318,6 +346,10 @@ impl Host for Frontend {
     fn stored(&mut self, done: bool, now: Duration) {
         self.board.stored(done, &mut self.effects, now);
         self.follow.stored(done, &mut self.effects, now);
+        if self.follow.waits() {
+            self.told.clear();
+        }
+        self.take_told(now);
         self.run(now);
     }
 
@@ -332,7 +364,7 @@ impl Host for Frontend {
         }
         if let Some(told) = self.follow.tick(now) {
             self.carry();
-            self.follow.told(told, &mut self.board, &mut self.effects, now);
+            self.master_lost(told, now);
         }
         self.board.tick(&mut self.effects, now);
         self.run(now);
