@@ -6,7 +6,9 @@ pub mod mupdate;
 pub mod murder;
 pub mod murders;
 pub mod random;
+pub mod relay;
 pub mod talk;
+pub mod theatre;
 
 use std::fs;
 use std::path::{Path, PathBuf};

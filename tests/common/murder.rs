@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,10 @@ use coroner::murder::wire::{Event, Grammar, Lexer, Limits, Reply, reply};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-const PROGRAMS: &str = "/usr/lib/cyrus/bin";
-const MASTER: &str = "/usr/sbin/cyrmaster";
+/// Where Debian puts the programs.
+pub const PROGRAMS: &str = "/usr/lib/cyrus/bin";
+/// What Debian calls the master process.
+pub const MASTER: &str = "/usr/sbin/cyrmaster";
 /// How long anything may take that is waited for.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// `\0murder\0secret` in base 64.
@@ -32,7 +34,8 @@ pub type Rows = BTreeMap<Vec<u8>, (Vec<u8>, Option<Vec<u8>>)>;
 /// A folder for hosts; goes away with this value.
 pub struct Lab {
     home: TempDir,
-    owner: (u32, u32),
+    /// User and group of Cyrus.
+    pub owner: (u32, u32),
 }
 
 /// What a host is.
@@ -102,13 +105,30 @@ impl Lab {
         chown(path, Some(self.owner.0), Some(self.owner.1)).expect("chown to cyrus");
     }
 
+    /// A file that lets these users log in to these servers with `secret`.
+    pub fn passwords(&self, path: &Path, servers: &[&str], users: &[&str]) {
+        for (server, user) in servers.iter().flat_map(|server| users.iter().map(move |user| (server, user))) {
+            let mut password = Command::new("/usr/sbin/saslpasswd2");
+            password.arg("-p").arg("-c").arg("-f").arg(path).args(["-u", server, user]);
+            let mut password = password.stdin(Stdio::piped()).spawn().expect("saslpasswd2");
+            password.stdin.take().expect("its input").write_all(b"secret\n").expect("a password");
+            assert!(password.wait().expect("its end").success());
+        }
+        self.hand_over(path);
+    }
+
+    /// The folders of a host.
+    pub fn folders(&self, folder: &Path) {
+        for inner in ["", "conf", "conf/db", "conf/socket", "conf/proc", "conf/lock", "conf/log", "spool", "sieve"] {
+            fs::create_dir_all(folder.join(inner)).expect("a folder");
+            self.hand_over(&folder.join(inner));
+        }
+    }
+
     /// A host, not yet started.
     pub fn host(&self, name: &str, part: Part, engine: &str) -> Host {
         let folder = self.path(name);
-        for inner in ["", "conf", "conf/db", "conf/socket", "conf/proc", "conf/lock", "conf/log", "spool", "sieve"] {
-            fs::create_dir(folder.join(inner)).expect("a folder");
-            self.hand_over(&folder.join(inner));
-        }
+        self.folders(&folder);
         let (home, server) = (folder.display(), format!("{name}.murder.test"));
         let mut settings = format!(
             "configdirectory: {home}/conf\nproc_path: {home}/conf/proc\nmboxname_lockpath: {home}/conf/lock\n\
@@ -127,14 +147,7 @@ impl Lab {
             fs::write(folder.join("services"), format!("mupdate {master}/tcp\nimap 143/tcp\n")).expect("services");
         }
         fs::write(folder.join("imapd.conf"), settings).expect("a configuration");
-        for user in ["cyrus", "murder"] {
-            let mut password = Command::new("/usr/sbin/saslpasswd2");
-            password.arg("-p").arg("-c").arg("-f").arg(folder.join("sasldb2")).args(["-u", &server, user]);
-            let mut password = password.stdin(Stdio::piped()).spawn().expect("saslpasswd2");
-            password.stdin.take().expect("its input").write_all(b"secret\n").expect("a password");
-            assert!(password.wait().expect("its end").success());
-        }
-        self.hand_over(&folder.join("sasldb2"));
+        self.passwords(&folder.join("sasldb2"), &[&server], &["cyrus", "murder"]);
         let (mupdate, imap) = (free_port(), free_port());
         Host { name: server, folder, part, owner: self.owner, mupdate, imap, running: None }
     }
@@ -331,7 +344,12 @@ pub struct Talk {
 impl Talk {
     /// `None` as long as nobody answers there.
     pub fn open(port: u16) -> Option<Talk> {
-        let socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
+        Talk::at((Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    /// The same of a host with an address of its own.
+    pub fn at(address: SocketAddr) -> Option<Talk> {
+        let socket = TcpStream::connect(address).ok()?;
         socket.set_read_timeout(Some(PATIENCE)).ok()?;
         let mut talk = Talk { socket, lexer: Lexer::new(Grammar::Reply, Limits::CYRUS, |_| usize::MAX) };
         loop {

@@ -175,17 +175,14 @@ impl Player<'_> {
                 theatre.put_database(to, Some(&bytes)).map(|()| Vec::new())
             }
             Deed::Dump(host) => {
-                let bytes = theatre.database(host)?;
-                self.dump = dump::dump(&bytes).map_err(Cant::Failed)?;
+                self.dump = theatre.dump(host)?;
                 let lines = self.dump.split(|&byte| byte == b'\n').filter(|line| line.starts_with(b"\"")).count();
                 Ok(vec![format!("{lines} mailboxes dumped")])
             }
-            Deed::Restore(host, with_coroner) => {
-                let bytes = match with_coroner {
-                    true => dump::convert(&self.dump),
-                    false => dump::undump(&self.dump, self.manner),
-                };
-                theatre.put_database(host, Some(&bytes.map_err(Cant::Failed)?)).map(|()| Vec::new())
+            Deed::Restore(host, false) => theatre.undump(host, &self.dump, self.manner).map(|()| Vec::new()),
+            Deed::Restore(host, true) => {
+                let bytes = dump::convert(&self.dump).map_err(Cant::Failed)?;
+                theatre.put_database(host, Some(&bytes)).map(|()| Vec::new())
             }
             Deed::Moving(host, name, to) => {
                 let (bytes, to) = (theatre.database(host)?, theatre.full_name(to));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::dump;
 use super::scenario::{Life, Murder};
 use crate::formats::container::{self, KeyOrder};
 use crate::formats::record::{Key, KeyStyle, Style, decode};
@@ -62,6 +63,21 @@ pub trait Theatre {
     /// # Errors
     /// If it can't be written.
     fn put_database(&mut self, host: &str, bytes: Option<&[u8]>) -> Result<(), Cant>;
+    /// The dump of a host's database, as `ctl_mboxlist -d` makes it.
+    ///
+    /// # Errors
+    /// If there is none.
+    fn dump(&mut self, host: &str) -> Result<Vec<u8>, Cant> {
+        dump::dump(&self.database(host)?).map_err(Cant::Failed)
+    }
+    /// Gives a host that is down the database that `ctl_mboxlist -u` makes of a dump.
+    ///
+    /// # Errors
+    /// If it is no dump, or the database can't be written.
+    fn undump(&mut self, host: &str, dump: &[u8], manner: Manner) -> Result<(), Cant> {
+        let bytes = dump::undump(dump, manner).map_err(Cant::Failed)?;
+        self.put_database(host, Some(&bytes))
+    }
     /// Lets something happen between two hosts, or nothing any more.
     ///
     /// # Errors
