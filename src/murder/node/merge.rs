@@ -4,14 +4,23 @@ use std::cmp::Ordering;
 
 use super::list::List;
 
+/// A key of which two lists do not say the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Difference<'l> {
+    /// The key.
+    pub key: &'l [u8],
+    /// Whether the new list does not have it.
+    pub gone: bool,
+}
+
 /// The keys of which the two lists do not say the same, in order. Both stand in one order and are compared in it, so that
 /// nothing is lost (Cyrus compares by another one; see [`List::is_endangered`]).
-pub fn differences(old: &List, new: &List) -> Vec<Vec<u8>> {
+pub fn differences<'l>(old: &'l List, new: &'l List) -> Vec<Difference<'l>> {
     let (mut a, mut b) = (old.iter().peekable(), new.iter().peekable());
-    let mut keys = Vec::new();
+    let mut found = Vec::new();
     loop {
         let order = match (a.peek(), b.peek()) {
-            (None, None) => return keys,
+            (None, None) => return found,
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
             (Some((a, _)), Some((b, _))) => a.cmp(b),
@@ -19,7 +28,7 @@ pub fn differences(old: &List, new: &List) -> Vec<Vec<u8>> {
         let left = if order.is_le() { a.next() } else { None };
         let right = if order.is_ge() { b.next() } else { None };
         if left.map(|(_, state)| state) != right.map(|(_, state)| state) {
-            keys.extend(left.or(right).map(|(key, _)| key.to_vec()));
+            found.extend(left.or(right).map(|(key, _)| Difference { key, gone: right.is_none() }));
         }
     }
 }
