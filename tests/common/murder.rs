@@ -104,6 +104,11 @@ impl Lab {
 
     /// A host, not yet started.
     pub fn host(&self, name: &str, part: Part, engine: &str) -> Host {
+        self.host_with(name, part, engine, "")
+    }
+
+    /// A host with more lines in its configuration.
+    pub fn host_with(&self, name: &str, part: Part, engine: &str, more: &str) -> Host {
         let folder = self.path(name);
         for inner in ["", "conf", "conf/db", "conf/socket", "conf/proc", "conf/lock", "conf/log", "spool", "sieve"] {
             fs::create_dir(folder.join(inner)).expect("a folder");
@@ -126,7 +131,7 @@ impl Lab {
             // The port comes from /etc/services and nowhere else: each host gets a file of its own there.
             fs::write(folder.join("services"), format!("mupdate {master}/tcp\nimap 143/tcp\n")).expect("services");
         }
-        fs::write(folder.join("imapd.conf"), settings).expect("a configuration");
+        fs::write(folder.join("imapd.conf"), settings + more).expect("a configuration");
         for user in ["cyrus", "murder"] {
             let mut password = Command::new("/usr/sbin/saslpasswd2");
             password.arg("-p").arg("-c").arg("-f").arg(folder.join("sasldb2")).args(["-u", &server, user]);
@@ -223,6 +228,15 @@ impl Host {
             .arg(self.folder.join("imapd.conf"))
             .args(options);
         command.current_dir(&self.folder).stdin(Stdio::null()).output().expect("ctl_mboxlist")
+    }
+
+    /// What mupdate ends with that is started as a master, for a call that does not come.
+    pub fn run_mupdate(&self) -> Option<i32> {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec timeout 20 \"$@\" 3< /dev/null 4< /dev/null", "sh"]);
+        command.arg(Path::new(PROGRAMS).join("mupdate")).arg("-C").arg(self.folder.join("imapd.conf")).arg("-m");
+        command.env("CYRUS_SERVICE", "mupdate").uid(self.owner.0).gid(self.owner.1).current_dir(&self.folder);
+        command.stdin(Stdio::null()).output().expect("mupdate").status.code()
     }
 
     /// The mailboxes in its database, as MUPDATE tells them.

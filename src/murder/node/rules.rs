@@ -10,9 +10,9 @@ pub enum Kind {
     /// Frontends and backends are different hosts.
     #[default]
     Standard,
-    /// Every host is both.
+    /// Every host is both. No host of such a murder is a real master: what a master is told of it makes no difference.
     Unified,
-    /// All backends share one store; locations are partitions.
+    /// All backends share one store; locations are partitions, and anybody may take over what another one has.
     Replicated,
 }
 
@@ -104,7 +104,7 @@ pub fn judge<'c>(list: &List, config: &Config, change: &'c Change) -> Verdict<'c
     match change {
         Change::Reserve { location, .. } => match (flaw(location), now) {
             (Some(flaw), _) => Verdict::No(flaw),
-            (None, Some(now)) if kind == Kind::Standard && now.location != location => {
+            (None, Some(now)) if kind != Kind::Replicated && now.location != location => {
                 Verdict::No("mailbox already exists")
             }
             _ => reserve(location),
@@ -124,7 +124,7 @@ pub fn judge<'c>(list: &List, config: &Config, change: &'c Change) -> Verdict<'c
         },
         Change::Delete { .. } => match now {
             Some(_) => Verdict::Remove,
-            None if kind == Kind::Standard => Verdict::No("mailbox doesn't exist"),
+            None if kind != Kind::Replicated => Verdict::No("mailbox doesn't exist"),
             None => Verdict::Nothing,
         },
     }
