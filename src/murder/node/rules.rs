@@ -76,8 +76,8 @@ fn name_flaw(name: &[u8]) -> Option<&'static str> {
 fn location_flaw(location: &[u8], kind: Kind) -> Option<&'static str> {
     let bangs = location.iter().filter(|&&byte| byte == b'!').count();
     let wrong = location.iter().any(|byte| matches!(byte, 0..=b' ' | 0x7F)) || bangs > 1;
-    // A rename of 3.6 to 3.13 gives an empty partition; only replicated backends give no server.
-    let nowhere = server(location).is_empty() || (bangs == 0 && kind != Kind::Replicated);
+    // A rename of 3.6 to 3.13 gives an empty partition. Replicated backends give no server, and so, for a rename, nothing.
+    let nowhere = if bangs == 0 { kind != Kind::Replicated } else { server(location).is_empty() };
     if wrong || nowhere {
         return Some("invalid location");
     }
