@@ -64,6 +64,9 @@ pub struct Args {
     /// The key of that certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Let nobody log in without TLS
+    #[arg(long, requires = "tls_cert", conflicts_with = "no_auth")]
+    tls_required: bool,
     /// How the murder is set up: what mupdate_config says
     #[arg(long, value_enum, default_value = "standard")]
     config: KindName,
@@ -186,6 +189,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         greeting,
         sasl,
         tls,
+        tls_required: args.tls_required,
         connections_max: args.max_connections,
         idle: args.idle_timeout,
         patience: args.patience,

@@ -147,6 +147,7 @@ pub struct Sasl {
 
 /// A SASL exchange.
 pub struct Exchange {
+    mechanism: String,
     session: Option<Session<Verdict>>,
     /// Who it is, when only the client's consent is missing.
     done: Option<String>,
@@ -270,11 +271,17 @@ impl Sasl {
         let judge = Judge { users: self.users.clone(), certified };
         let config = SASLConfig::builder().with_defaults().with_callback(judge).ok()?;
         let session = SASLServer::<Verdict>::new(config).start_suggested(Mechname::parse(&mechanism).ok()?).ok()?;
-        Some(Exchange { session: Some(session), done: None })
+        let mechanism = String::from_utf8_lossy(&mechanism).into_owned();
+        Some(Exchange { mechanism, session: Some(session), done: None })
     }
 }
 
 impl Exchange {
+    /// What it goes by.
+    pub fn mechanism(&self) -> &str {
+        &self.mechanism
+    }
+
     /// Takes what the client said; `None` if it said nothing yet.
     pub fn step(&mut self, response: Option<&[u8]>) -> Next {
         if let Some(user) = self.done.take() {
