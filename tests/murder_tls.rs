@@ -93,6 +93,53 @@ fn real_hosts_log_in_to_a_coroner_master_by_tls_and_scram() {
 }
 
 #[test]
+fn passwords_of_a_cyrus_host_go_on() {
+    let Some(lab) = Lab::find("passwords_of_a_cyrus_host_go_on") else { return };
+    let host = lab.host("mup", Part::Master, "twoskip");
+    let (sasldb, database, secret) = (lab.path("mup/sasldb2"), lab.path("list.db"), lab.path("secret"));
+    fs::copy(corpus().join("mup.twoskip.db"), &database).expect("a copy");
+    fs::write(&secret, "secret\n").expect("a password");
+    let options = ["--role", "master", "--db", text(&database), "--failed-login-pause", "0"];
+    let users = ["--sasldb", text(&sasldb), "--admins", "murder", "--server-name", &host.name];
+    let server = Coroner::serve(&lab.path(""), &[&options[..], &users].concat());
+    let wanted = rows_of(&database);
+    assert_eq!(list(server.port).as_ref(), Some(&wanted), "PLAIN");
+    let mut frontend = lab.host("fe", Part::Frontend(server.port), "twoskip");
+    frontend.start();
+    wait("the frontend", || list(frontend.mupdate).as_ref() == Some(&wanted));
+    let address = format!("localhost:{}", server.port);
+    // The other one of the file is no admin here.
+    for (user, status) in [("murder", 0), ("cyrus", 2)] {
+        let command = ["murder", "query", &address, "noop", "--user", user, "--password-file", text(&secret)];
+        let output = coroner(command);
+        assert_eq!(output.status.code(), Some(status), "{user}: {}", output.stderr.as_bstr());
+    }
+    let log = fs::read_to_string(&server.log).expect("a log");
+    assert!(log.matches("mechanism=\"SCRAM-SHA-256\"").count() >= 2 && log.contains("mechanism=\"PLAIN\""), "{log}");
+    drop(server);
+
+    // Another realm, a user who is not there, a damaged file, something else.
+    let mut spoilt = fs::read(&sasldb).expect("the file");
+    spoilt[12..16].fill(0xFF);
+    fs::write(lab.path("spoilt"), &spoilt).expect("written");
+    fs::write(lab.path("short"), &fs::read(&sasldb).expect("the file")[..5000]).expect("written");
+    let serve = |file: &Path, admins: &str, realm: &str| {
+        let users = ["--sasldb", text(file), "--admins", admins, "--server-name", realm];
+        coroner([&["murder", "serve"], &options[..], &users, &["--listen", "127.0.0.1:0"]].concat()).status.code()
+    };
+    for (file, admins, realm) in [
+        (&sasldb, "murder", "elsewhere"),
+        (&sasldb, "murder,nobody", &host.name[..]),
+        (&lab.path("spoilt"), "murder", &host.name),
+        (&lab.path("short"), "murder", &host.name),
+        (&database, "murder", &host.name),
+        (&lab.path("nothing"), "murder", &host.name),
+    ] {
+        assert_eq!(serve(file, admins, realm), Some(2), "{} {admins} {realm}", file.display());
+    }
+}
+
+#[test]
 fn coroner_reaches_a_real_master_by_tls() {
     let Some(lab) = Lab::find("coroner_reaches_a_real_master_by_tls") else { return };
     let (certificate, key, _) = certificate(&lab, "server");

@@ -8,6 +8,7 @@ pub mod follow;
 pub mod hub;
 pub mod push;
 pub mod sasl;
+pub mod sasldb;
 pub mod server;
 pub mod tls;
 pub mod transport;
