@@ -391,6 +391,42 @@ fn master_and_coroner_take_turns_on_one_file_and_lose_nothing() {
     }
 }
 
+#[test]
+fn frontends_and_backends_go_on_while_masters_take_turns() {
+    let Some(lab) = Lab::find("frontends_and_backends_go_on_while_masters_take_turns") else { return };
+    let mut real = lab.host("mup", Part::Master, "twoskip");
+    let (port, database) = (real.mupdate, real.database());
+    let listen = format!("127.0.0.1:{port}");
+    let mut ours: Option<Coroner> = None;
+    let mut frontend = lab.host("fe1", Part::Frontend(port), "twoskip");
+    let mut backend = lab.host("be1", Part::Backend(port), "twoskip");
+    for turn in 0..5 {
+        // Each ends as if the power had gone.
+        ours.take().into_iter().for_each(|ours| kill(ours.id()));
+        real.stop(Signal::KILL);
+        if turn % 2 == 0 {
+            real.start();
+        } else {
+            let options = ["--role", "master", "--db", text(&database), "--no-auth", "--listen", &listen];
+            ours = Some(Coroner::serve(&lab.path(""), &options));
+        }
+        wait("the master", || list(port).is_some());
+        if turn == 0 {
+            frontend.start();
+            backend.start();
+        }
+        let mut imap = backend.imap();
+        for command in ["CREATE user/uN", "CREATE user/uN/Sent", "CREATE user/uN-b", "SETACL user/uN anna lrs"] {
+            imap.ok(&command.replace('N', &turn.to_string()));
+        }
+        let wanted = list(port).expect("a list");
+        assert_eq!(wanted.len(), 3 * (turn + 1), "turn {turn}");
+        wait_for(&format!("turn {turn}"), &frontend, &wanted);
+    }
+    let output = backend.mboxlist(&["-mw"]);
+    assert!(output.status.success() && output.stdout.is_empty(), "{}", output.stdout.as_bstr());
+}
+
 fn kill(id: u32) {
     let _ = rustix::process::kill_process(Pid::from_raw(id as i32).expect("an id"), Signal::KILL);
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bstr::ByteSlice;
 use coroner::formats::record::Form;
 use coroner::murder::node::{Config, List, Role};
+use coroner::murder::session::client::{Client, Server};
 use coroner::murder::wire::{Event, Grammar, Lexer, Limits, encode};
 
 use common::random::Random;
@@ -317,6 +318,38 @@ fn what_is_too_long_ends_one_connection_politely() {
             assert_eq!(stage.send(other, b"n NOOP\r\n")[&other].as_bstr(), b"n OK \"Noop done\"\r\n".as_bstr());
         }
     }
+}
+
+#[test]
+fn banners_of_every_release_are_read() {
+    let mut releases = BTreeSet::new();
+    let recorded = common::files(&common::corpus(), &|path| path.extension().is_some_and(|end| end == "txt"));
+    for file in recorded.iter().filter(|file| fs::read(file).is_ok_and(|text| text.contains_str("* OK MUPDATE"))) {
+        for exchange in recording(file).iter().flat_map(|section| &section.exchanges) {
+            let Some(end) = exchange.heard.find("* OK MUPDATE") else { continue };
+            let mut client = Client::default();
+            client.feed(
+                exchange.heard.get(..end).and_then(|head| head.find("* AUTH")).map_or(b"", |at| &exchange.heard[at..]),
+            );
+            let (mut server, mut whole) = (Server::default(), false);
+            while let Ok(Some(heard)) = client.next_line() {
+                assert!(!whole || heard.line.tag() != b"*", "{}: {}", file.display(), heard.text());
+                whole = whole || server.read(heard.line);
+            }
+            assert!(whole, "{}: {:?}", file.display(), exchange.heard.as_bstr());
+            assert_eq!(server.mechanisms, ["PLAIN"], "{}", file.display());
+            let is_master = server.name == "mup.murder.test";
+            assert_eq!(server.is_master(), is_master, "{server:?}");
+            assert!(is_master || server.place == "mupdate://mup.murder.test", "{server:?}");
+            assert!(server.partial_update && !server.starttls && server.other.is_empty(), "{server:?}");
+            let (product, version) = server.version.rsplit_once(' ').expect("product and version");
+            let old = version.starts_with('v') || version.starts_with("2.");
+            assert_eq!(product, if old { "Cyrus Murder" } else { "Cyrus IMAP" }, "{version}");
+            assert_eq!(server.compress, version != "v2.2.13", "{version}");
+            releases.insert(version.to_owned());
+        }
+    }
+    assert_eq!(releases.len(), 12, "{releases:?}");
 }
 
 #[test]

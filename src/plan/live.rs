@@ -3,6 +3,7 @@
 //! Between two transactions the file belongs to everybody: a real Cyrus may read it, write to it, or put another one in its
 //! place, and finds it sound at any moment (`lib/cyrusdb.c`; `lib/lock_fcntl.c`, `lock_reopen`).
 
+use std::borrow::Cow;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -160,11 +161,13 @@ impl LiveFile {
     ///
     /// # Errors
     /// When it is not in place; the file is then as it was.
-    pub fn replace_all(
+    pub fn replace_all<'r>(
         &mut self,
-        mut records: Vec<(Vec<u8>, Vec<u8>)>,
+        records: impl Iterator<Item = (&'r [u8], &'r [u8])>,
         replaced: &dyn Fn(&[u8]) -> bool,
     ) -> Result<(), Failure> {
+        let mut records: Vec<(Cow<'r, [u8]>, Cow<'r, [u8]>)> =
+            records.map(|(key, value)| (key.into(), value.into())).collect();
         self.locked(|live| {
             live.mend()?;
             let image = live.image()?;
@@ -172,7 +175,7 @@ impl LiveFile {
                 let database = container::open(&image, live.format);
                 database.view(live.order, 1).walk(0, &mut |record| {
                     if !replaced(&record.key) {
-                        records.push((record.key.into_owned(), record.value.into_owned()));
+                        records.push((record.key.into_owned().into(), record.value.into_owned().into()));
                     }
                     true
                 });

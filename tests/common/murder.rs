@@ -127,6 +127,11 @@ impl Lab {
 
     /// A host, not yet started.
     pub fn host(&self, name: &str, part: Part, engine: &str) -> Host {
+        self.host_with(name, part, engine, "")
+    }
+
+    /// A host with these lines in its configuration, in the place of those that say something else.
+    pub fn host_with(&self, name: &str, part: Part, engine: &str, more: &str) -> Host {
         let folder = self.path(name);
         self.folders(&folder);
         let (home, server) = (folder.display(), format!("{name}.murder.test"));
@@ -146,7 +151,10 @@ impl Lab {
             // The port comes from /etc/services and nowhere else: each host gets a file of its own there.
             fs::write(folder.join("services"), format!("mupdate {master}/tcp\nimap 143/tcp\n")).expect("services");
         }
-        fs::write(folder.join("imapd.conf"), settings).expect("a configuration");
+        // Cyrus refuses a setting that is there twice.
+        let said = |line: &&str| !more.lines().any(|other| other.split(':').next() == line.split(':').next());
+        let settings: Vec<&str> = settings.lines().filter(said).chain(more.lines()).collect();
+        fs::write(folder.join("imapd.conf"), settings.join("\n") + "\n").expect("a configuration");
         self.passwords(&folder.join("sasldb2"), &[&server], &["cyrus", "murder"]);
         let (mupdate, imap) = (free_port(), free_port());
         Host { name: server, folder, part, owner: self.owner, mupdate, imap, running: None }
@@ -236,6 +244,15 @@ impl Host {
             .arg(self.folder.join("imapd.conf"))
             .args(options);
         command.current_dir(&self.folder).stdin(Stdio::null()).output().expect("ctl_mboxlist")
+    }
+
+    /// What mupdate ends with that is started as a master, for a call that does not come.
+    pub fn run_mupdate(&self) -> Option<i32> {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec timeout 20 \"$@\" 3< /dev/null 4< /dev/null", "sh"]);
+        command.arg(Path::new(PROGRAMS).join("mupdate")).arg("-C").arg(self.folder.join("imapd.conf")).arg("-m");
+        command.env("CYRUS_SERVICE", "mupdate").uid(self.owner.0).gid(self.owner.1).current_dir(&self.folder);
+        command.stdin(Stdio::null()).output().expect("mupdate").status.code()
     }
 
     /// The mailboxes in its database, as MUPDATE tells them.

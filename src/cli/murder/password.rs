@@ -30,10 +30,7 @@ pub fn run(args: &Args, out: &mut Out) -> Done {
     if password.is_empty() {
         return Err(Failure::usage("the password is empty", "give it on standard input"));
     }
-    let mut salt = [0; 18];
-    rustix::rand::getrandom(&mut salt, rustix::rand::GetRandomFlags::empty())
-        .map_err(|error| Failure::usage(format!("no random numbers: {error}"), "try again"))?;
-    for line in sasl::lines(&args.user, password, &salt) {
+    for line in sasl::lines(&args.user, password, &sasl::salt()?) {
         out.line(&line)?;
     }
     Ok(Outcome::Clean)

@@ -55,6 +55,12 @@ pub struct Args {
     /// Who may log in: lines of `coroner murder password`
     #[arg(long, value_name = "FILE")]
     passwords: Option<PathBuf>,
+    /// Take passwords from the sasldb2 of a Cyrus host instead, as they are there now; --server-name is their realm
+    #[arg(long, value_name = "FILE", requires = "admins", conflicts_with_all = ["passwords", "no_auth"])]
+    sasldb: Option<PathBuf>,
+    /// The users of the sasldb2 who may log in: what admins or mupdate_admins says there
+    #[arg(long, value_name = "USER,…", requires = "sasldb", value_delimiter = ',')]
+    admins: Vec<String>,
     /// Allow passwords to come in the clear from other hosts
     #[arg(long)]
     allow_plain: bool,
@@ -64,6 +70,9 @@ pub struct Args {
     /// The key of that certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Let nobody log in without TLS
+    #[arg(long, requires = "tls_cert", conflicts_with = "no_auth")]
+    tls_required: bool,
     /// How the murder is set up: what mupdate_config says
     #[arg(long, value_enum, default_value = "standard")]
     config: KindName,
@@ -149,11 +158,15 @@ fn sasl(args: &Args) -> Result<Option<Arc<Sasl>>, Failure> {
         }
         return Ok(None);
     }
-    let Some(path) = &args.passwords else {
-        let what = "nobody may log in";
-        return Err(Failure::usage(what, "name a file with --passwords, or let anyone in with --no-auth"));
+    let sasl = match (&args.passwords, &args.sasldb) {
+        (Some(path), _) => Sasl::open(path, args.allow_plain)?,
+        (None, Some(path)) => Sasl::of_sasldb(path, &server_name(args), &args.admins, args.allow_plain)?,
+        (None, None) => {
+            let what = "nobody may log in";
+            return Err(Failure::usage(what, "name a file with --passwords, or let anyone in with --no-auth"));
+        }
     };
-    Sasl::open(path, args.allow_plain).map(|sasl| Some(Arc::new(sasl)))
+    Ok(Some(Arc::new(sasl)))
 }
 
 fn log(json: bool) {
@@ -173,7 +186,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     };
     let mut store = Durable::open(&args.db, Format::Twoskip, Era::V3_6, common.lock_timeout)?;
     let list = store.load()?;
-    let name = args.server_name.clone().unwrap_or_else(host_name);
+    let name = server_name(args);
     let greeting = Greeting {
         mechanisms: Vec::new(),
         starttls: tls.is_some(),
@@ -188,6 +201,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         greeting,
         sasl,
         tls,
+        tls_required: args.tls_required,
         connections_max: args.max_connections,
         idle: args.idle_timeout,
         patience: args.patience,
@@ -260,6 +274,7 @@ async fn ended() {
     }
 }
 
-fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+fn server_name(args: &Args) -> String {
+    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+    args.server_name.clone().unwrap_or_else(host)
 }

@@ -200,13 +200,13 @@ impl Keeper {
     fn merge(&mut self, list: List) -> Merged {
         let now = self.now();
         let own = self.node.list();
-        let keys = differences(own, &list);
-        let deleted = keys.iter().filter(|key| list.get(key).is_none()).count();
+        let found = differences(own, &list);
+        let (changes, deleted) = (found.len(), found.iter().filter(|found| found.gone).count());
         let most = |percent: u8| (own.len().saturating_mul(percent.into()) / 100).max(FEW);
         if self.max_delete.is_some_and(|percent| deleted > most(percent)) {
             return Merged::TooMany(deleted);
         }
-        if keys.len() > MANY && keys.len() > own.len() / 2 {
+        if changes > MANY && changes > own.len() / 2 {
             // What there was to be said of changes before is said first: there is nothing else that is not durable.
             self.settle();
             if let Err(failure) = self.store.replace(&list) {
@@ -214,12 +214,13 @@ impl Keeper {
                 return Merged::Failed;
             }
             self.node.replace(list, now);
-            return Merged::Done(keys.len());
+            return Merged::Done(changes);
         }
+        let keys: Vec<Vec<u8>> = found.into_iter().map(|found| found.key.to_vec()).collect();
         for key in &keys {
             let name = list.name(key).to_internal().into_owned();
             self.node.follow(&name, list.get(key), now);
         }
-        if self.settle() { Merged::Done(keys.len()) } else { Merged::Failed }
+        if self.settle() { Merged::Done(changes) } else { Merged::Failed }
     }
 }

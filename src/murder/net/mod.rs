@@ -9,6 +9,7 @@ pub mod hub;
 pub mod keep;
 pub mod push;
 pub mod sasl;
+pub mod sasldb;
 pub mod server;
 pub mod stage;
 pub mod tls;

@@ -20,6 +20,7 @@ use rsasl::validate::{Validate, Validation, ValidationError};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
+use super::sasldb;
 use crate::failure::Failure;
 
 /// A hash that SCRAM knows.
@@ -94,6 +95,17 @@ impl Stored {
 /// Iterations of new secrets: what RFC 7677 asks for, and today's machines do in a moment.
 const ITERATIONS: u32 = 16_384;
 
+/// A salt for [`lines`].
+///
+/// # Errors
+/// When the system has no random numbers.
+pub fn salt() -> Result<[u8; 18], Failure> {
+    let mut salt = [0; 18];
+    rustix::rand::getrandom(&mut salt, rustix::rand::GetRandomFlags::empty())
+        .map_err(|error| Failure::usage(format!("no random numbers: {error}"), "try again"))?;
+    Ok(salt)
+}
+
 /// The lines of a password file for a user: one for each hash.
 pub fn lines(user: &str, password: &str, salt: &[u8]) -> Vec<String> {
     let line = |hash: Hash| {
@@ -147,6 +159,7 @@ pub struct Sasl {
 
 /// A SASL exchange.
 pub struct Exchange {
+    mechanism: String,
     session: Option<Session<Verdict>>,
     /// Who it is, when only the client's consent is missing.
     done: Option<String>,
@@ -246,6 +259,23 @@ impl Sasl {
         Ok(Sasl { users: Arc::new(Users::parse(text)?), plain_anywhere })
     }
 
+    /// Those of a `sasldb2` and a realm that `users` names ([`sasldb::passwords`]), by every mechanism.
+    ///
+    /// # Errors
+    /// When it can't be read, or does not have one of them.
+    pub fn of_sasldb(path: &Path, realm: &str, users: &[String], plain_anywhere: bool) -> Result<Sasl, Failure> {
+        let mut text = String::new();
+        for (user, password) in sasldb::passwords(path, realm, users)? {
+            for line in lines(&user, &password, &salt()?) {
+                text += &line;
+                text += "\n";
+            }
+        }
+        Sasl::parse(&text, plain_anywhere).map_err(|_| {
+            Failure::file(path, "has a user whose name can't be one", "a user's name has no ':' and no '#'")
+        })
+    }
+
     /// Mechanisms to offer to somebody whose connection is protected (TLS, or the same host), and who showed a certificate.
     pub fn mechanisms(&self, protected: bool, certified: bool) -> Vec<String> {
         let mut mechanisms: Vec<&str> = Hash::ALL.map(Hash::mechanism).to_vec();
@@ -270,11 +300,17 @@ impl Sasl {
         let judge = Judge { users: self.users.clone(), certified };
         let config = SASLConfig::builder().with_defaults().with_callback(judge).ok()?;
         let session = SASLServer::<Verdict>::new(config).start_suggested(Mechname::parse(&mechanism).ok()?).ok()?;
-        Some(Exchange { session: Some(session), done: None })
+        let mechanism = String::from_utf8_lossy(&mechanism).into_owned();
+        Some(Exchange { mechanism, session: Some(session), done: None })
     }
 }
 
 impl Exchange {
+    /// What it goes by.
+    pub fn mechanism(&self) -> &str {
+        &self.mechanism
+    }
+
     /// Takes what the client said; `None` if it said nothing yet.
     pub fn step(&mut self, response: Option<&[u8]>) -> Next {
         if let Some(user) = self.done.take() {

@@ -27,6 +27,8 @@ pub struct Settings {
     pub sasl: Option<Arc<Sasl>>,
     /// TLS for those who ask for it.
     pub tls: Option<TlsAcceptor>,
+    /// Whether nobody may log in without it.
+    pub tls_required: bool,
     /// Most connections at a time.
     pub connections_max: usize,
     /// How long somebody who follows nothing may be silent.
@@ -177,6 +179,7 @@ impl<'s> Connection<'s> {
         let tls = self.transport.is_tls();
         let protected = tls || self.transport.is_local();
         let mechanisms = match &self.settings.sasl {
+            _ if self.settings.tls_required && !tls => Vec::new(),
             Some(sasl) => sasl.mechanisms(protected, !self.transport.peer_certificates().is_empty()),
             None => vec!["PLAIN".to_owned()],
         };
@@ -243,6 +246,7 @@ impl<'s> Connection<'s> {
                 self.write(&answer).await?;
                 let rest = self.session.compressed();
                 self.transport.compress(rest);
+                debug!(peer = %self.peer, id = self.id, "compressed from now on");
             }
             if self.outstanding >= CREDIT {
                 break;
@@ -289,13 +293,14 @@ impl<'s> Connection<'s> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.outputs = Some(receiver);
         self.hub.tell(Message::Connect(self.id, sender));
-        debug!(peer = %self.peer, id = self.id, user, "logged in");
+        debug!(peer = %self.peer, id = self.id, user, "let in");
     }
 
     async fn authenticate(&mut self, tag: Vec<u8>, mechanism: &[u8], initial: Option<Vec<u8>>) -> Result<(), Ended> {
         let Some(sasl) = self.settings.sasl.clone() else { return Ok(()) };
         let protected = self.transport.is_tls() || self.transport.is_local();
         let exchange = sasl.begin(mechanism, protected, &self.transport.peer_certificates());
+        let exchange = exchange.filter(|_| self.transport.is_tls() || !self.settings.tls_required);
         let Some(exchange) = exchange else { return self.refuse(&tag, "no such mechanism").await };
         // As Cyrus does, what is no base64 counts as nothing sent.
         let initial = initial.and_then(|text| data_encoding::BASE64.decode(&text).ok());
@@ -338,7 +343,8 @@ impl<'s> Connection<'s> {
                 self.write(&out).await
             }
             Next::Done(user) => {
-                info!(peer = %self.peer, id = self.id, %user, "logged in");
+                let (mechanism, tls) = (exchange.mechanism(), self.transport.is_tls());
+                info!(peer = %self.peer, id = self.id, %user, mechanism, tls, "logged in");
                 let mut out = Vec::new();
                 encode::answer(&mut out, &tag, "OK", "Authenticated");
                 self.write(&out).await?;

@@ -102,29 +102,36 @@ impl Ord for Row {
 pub struct Builder {
     form: Form,
     rows: Vec<Row>,
+    /// Whether each name so far stands behind the one before.
+    ascending: bool,
+    /// Room for a key.
+    key: Vec<u8>,
 }
 
 impl Builder {
     /// An empty list in the order of names spelt in `form`.
     pub fn new(form: Form) -> Self {
-        Builder { form, rows: Vec::new() }
+        Builder { form, rows: Vec::new(), ascending: true, key: Vec::new() }
     }
 
     /// Adds a name; of one that comes twice the later state counts.
     pub fn push(&mut self, name: &Name<'_>, state: State<'_>) {
-        self.rows.push(Row::new(&name.spelt(self.form), state));
+        self.key.clear();
+        self.key.extend(name.bytes_in(self.form));
+        self.ascending = self.ascending && self.rows.last().is_none_or(|last| last.key() < &self.key[..]);
+        self.rows.push(Row::new(&self.key, state));
     }
 
     /// The list.
     pub fn finish(self) -> List {
-        let Builder { form, mut rows } = self;
-        if !rows.is_sorted() {
+        let Builder { form, mut rows, ascending, .. } = self;
+        if !ascending {
             // Stable: of one name, what came last stands last.
             rows.sort();
+            rows.reverse();
+            rows.dedup();
+            rows.reverse();
         }
-        rows.reverse();
-        rows.dedup();
-        rows.reverse();
         List { form, rows: rows.into_iter().collect() }
     }
 }

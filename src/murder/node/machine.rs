@@ -240,6 +240,7 @@ impl Node {
             return;
         }
         let changes = super::merge::differences(&self.list, &list);
+        let changes: Vec<Vec<u8>> = changes.into_iter().map(|change| change.key.to_vec()).collect();
         let old = std::mem::replace(&mut self.list, list);
         for key in changes {
             let before = old.get(&key).map(|state| state.server().to_vec());

@@ -11,9 +11,9 @@ pub enum Kind {
     /// Frontends and backends are different hosts.
     #[default]
     Standard,
-    /// Every host is both.
+    /// Every host is both. No host of such a murder is a real master: what a master is told of it makes no difference.
     Unified,
-    /// All backends share one store; locations are partitions.
+    /// All backends share one store; locations are partitions, and anybody may take over what another one has.
     Replicated,
 }
 
@@ -81,8 +81,8 @@ fn name_flaw(name: &[u8]) -> Option<&'static str> {
 fn location_flaw(location: &[u8], kind: Kind) -> Option<&'static str> {
     let bangs = location.iter().filter(|&&byte| byte == b'!').count();
     let wrong = location.iter().any(|byte| matches!(byte, 0..=b' ' | 0x7F)) || bangs > 1;
-    // A rename of 3.6 to 3.13 gives an empty partition; only replicated backends give no server.
-    let nowhere = server(location).is_empty() || (bangs == 0 && kind != Kind::Replicated);
+    // A rename of 3.6 to 3.13 gives an empty partition. Replicated backends give no server, and so, for a rename, nothing.
+    let nowhere = if bangs == 0 { kind != Kind::Replicated } else { server(location).is_empty() };
     if wrong || nowhere {
         return Some("invalid location");
     }
@@ -110,7 +110,7 @@ pub fn judge<'c>(list: &List, config: &Config, change: &'c Change) -> Verdict<'c
         Change::Reserve { location, .. } => match (flaw(location), now) {
             (Some(flaw), _) => Verdict::No(flaw),
             (None, Some(now))
-                if kind == Kind::Standard
+                if kind != Kind::Replicated
                     && now.location != location
                     && config.defect != Some(Defect::ReserveWhatIsTaken) =>
             {
@@ -133,7 +133,7 @@ pub fn judge<'c>(list: &List, config: &Config, change: &'c Change) -> Verdict<'c
         },
         Change::Delete { .. } => match now {
             Some(_) => Verdict::Remove,
-            None if kind == Kind::Standard => Verdict::No("mailbox doesn't exist"),
+            None if kind != Kind::Replicated => Verdict::No("mailbox doesn't exist"),
             None => Verdict::Nothing,
         },
     }

@@ -1,6 +1,7 @@
 //! A list in a `mailboxes.db`, as a real master or frontend of the same release would write it.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -73,13 +74,9 @@ impl Store for Durable {
     fn replace(&mut self, list: &List) -> Result<(), Failure> {
         let (now, era) = (now(), self.era);
         let rows: Vec<(&[u8], State<'_>)> = list.iter().collect();
-        let whole = |(key, state): &(&[u8], State<'_>)| {
-            let (key, value) = record(&(list.name(key), Some(*state)), era, now)?;
-            Some((key, value?))
-        };
-        let records: Vec<(Vec<u8>, Vec<u8>)> = rows.par_iter().filter_map(whole).collect();
+        let runs: Vec<Run> = rows.par_chunks(RUN).map(|rows| Run::of(list, rows, era, now)).collect();
         let is_mailbox = |key: &[u8]| matches!(Key::decode(key, era.style().keys), Key::Mailbox(_));
-        self.live.replace_all(records, &is_mailbox)
+        self.live.replace_all(runs.iter().flat_map(Run::records), &is_mailbox)
     }
 
     fn is_stale(&mut self) -> Result<bool, Failure> {
@@ -113,6 +110,47 @@ pub fn read(bytes: &[u8], format: Format, order: KeyOrder, era: Era) -> (Era, Li
     (era, list)
 }
 
+/// Records in one piece of memory: there are hundreds of thousands.
+struct Run {
+    bytes: Vec<u8>,
+    /// Where keys and values are.
+    places: Vec<(Range<usize>, Range<usize>)>,
+}
+
+/// Records in a [`Run`].
+const RUN: usize = 4096;
+
+impl Run {
+    fn of(list: &List, rows: &[(&[u8], State<'_>)], era: Era, now: u64) -> Run {
+        let mut run = Run { bytes: Vec::new(), places: Vec::with_capacity(rows.len()) };
+        let mut last: Option<(State<'_>, Range<usize>)> = None;
+        for (key, state) in rows {
+            let name = list.name(key).into_form(form(era));
+            let Some(key) = Key::Mailbox(name).encode(era.style().keys) else { continue };
+            // The mailboxes of a user mostly have one location and one ACL.
+            let place = match last.take() {
+                Some((before, place)) if before == *state => place,
+                _ => run.add(&value(*state, era, now)),
+            };
+            last = Some((*state, place.clone()));
+            let key = run.add(&key);
+            run.places.push((key, place));
+        }
+        run
+    }
+
+    fn add(&mut self, bytes: &[u8]) -> Range<usize> {
+        let from = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        from..self.bytes.len()
+    }
+
+    fn records(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let bytes = |place: &Range<usize>| self.bytes.get(place.clone()).unwrap_or_default();
+        self.places.iter().map(move |(key, value)| (bytes(key), bytes(value)))
+    }
+}
+
 /// The time that records are written with.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
@@ -122,7 +160,7 @@ fn now() -> u64 {
 /// if the name is gone. `None` for a name that no key can spell.
 pub fn record((name, state): &Stored<'_>, era: Era, now: u64) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
     let name = name.clone().into_form(form(era));
-    let value = state.map(|state| value(&name, state, era, now));
+    let value = state.map(|state| value(state, era, now));
     Some((Key::Mailbox(name).encode(era.style().keys)?, value))
 }
 
@@ -131,9 +169,10 @@ pub fn form(era: Era) -> Form {
     if era.style().keys == KeyStyle::Prefixed { Form::Db } else { Form::Internal }
 }
 
-/// The value of a mailbox's record, as a master of `era` writes it (`imap/mupdate.c`, `database_log`).
-fn value(name: &Name<'_>, state: State<'_>, era: Era, now: u64) -> Vec<u8> {
-    let mut entry = Entry::new(Family::Dlist, name.clone());
+/// The value of a mailbox's record, as a master of `era` writes it (`imap/mupdate.c`, `database_log`); it does not hold the
+/// mailbox's name.
+fn value(state: State<'_>, era: Era, now: u64) -> Vec<u8> {
+    let mut entry = Entry::new(Family::Dlist, Name::internal(&b""[..]));
     let bang = state.location.iter().position(|&byte| byte == b'!');
     let (server, partition) = match bang.and_then(|at| state.location.split_at_checked(at)) {
         Some((server, partition)) => (Some(server), partition.get(1..)),

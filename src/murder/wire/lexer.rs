@@ -235,6 +235,7 @@ impl Lexer {
                 self.line.begin_item(Form::Quoted);
                 State::Quoted
             }
+            (State::Item, b'{') if self.whole_literal() => return Ok(Some(Progress::On)),
             (State::Item, b'{') => {
                 self.line.begin_item(Form::Literal);
                 State::Count { count: 0, digits: false }
@@ -368,6 +369,29 @@ impl Lexer {
         if self.line.len() > self.limits.line { Err(TooLong::Line) } else { Ok(()) }
     }
 
+    /// Takes a `{n+}` literal that has arrived whole, as the lists of servers are made of them; anything else is left to be
+    /// read piece by piece.
+    fn whole_literal(&mut self) -> bool {
+        let rest = self.input.get(self.at..).unwrap_or_default();
+        let Some(digits) = rest.iter().skip(1).take(DIGITS_MAX).position(|byte| !byte.is_ascii_digit()) else {
+            return false;
+        };
+        let (head, rest) = rest.split_at_checked(digits.saturating_add(1)).unwrap_or_default();
+        let number = head.iter().skip(1).fold(0, |number: usize, digit| {
+            number.saturating_mul(10).saturating_add(usize::from(digit.saturating_sub(b'0')))
+        });
+        let whole = rest.strip_prefix(b"+}\r\n").and_then(|rest| rest.get(..number));
+        let Some(bytes) = whole.filter(|_| digits > 0) else { return false };
+        if number > self.limits.string || self.line.len().saturating_add(number) > self.limits.line {
+            return false;
+        }
+        self.line.begin_item(Form::LiteralPlus);
+        self.line.push(bytes);
+        self.at = self.at.saturating_add(head.len()).saturating_add(4).saturating_add(number);
+        self.end_item();
+        true
+    }
+
     fn begin_literal(&mut self, count: u32, plus: bool) -> Result<Progress, TooLong> {
         let len = usize::try_from(count).unwrap_or(usize::MAX);
         if len > self.limits.string {
@@ -449,5 +473,7 @@ enum Progress {
 
 /// More items than this has no line.
 const ITEMS_MAX: usize = 64;
+/// Digits of the longest string there is.
+const DIGITS_MAX: usize = 10;
 /// Bytes of room that an empty lexer keeps.
 const ROOM: usize = 4096;

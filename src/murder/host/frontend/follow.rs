@@ -215,14 +215,9 @@ impl Follow {
         let names = rows.iter().map(|row| (crate::formats::record::Name::internal(&row.name[..]), state(row)));
         let list = List::of(own.form(), names);
         let wrong = self.manner == Manner::Cyrus36 || self.defect == Some(Defect::WrongComparator);
-        let changes: Vec<(Vec<u8>, bool)> = match wrong {
-            true => merge::as_cyrus(own, &list),
-            false => {
-                let there = |key: Vec<u8>| (list.get(&key).is_some(), key);
-                merge::differences(own, &list).into_iter().map(there).map(|(there, key)| (key, there)).collect()
-            }
-        };
-        let deleted = changes.iter().filter(|(_, there)| !there).count();
+        let found = if wrong { merge::as_cyrus(own, &list) } else { merge::differences(own, &list) };
+        let changes: Vec<(Vec<u8>, bool)> = found.iter().map(|found| (found.key.to_vec(), found.gone)).collect();
+        let deleted = changes.iter().filter(|(_, gone)| *gone).count();
         let most = own.len().saturating_mul(self.max_delete.into()).checked_div(100).unwrap_or_default().max(FEW);
         if self.manner == Manner::Manual && deleted > most {
             let what = format!("the master's list would delete {deleted} of {} mailboxes: it is refused", own.len());
@@ -230,12 +225,12 @@ impl Follow {
             return self.give_up(effects, now);
         }
         self.had = true;
-        for (key, there) in changes {
+        for (key, gone) in changes {
             let name = list.name(&key).to_internal().into_owned();
-            match there {
-                true => board.follow(&name, list.get(&key), now),
-                false if self.defect == Some(Defect::MergeWithoutDeletes) => {}
-                false => board.follow(&name, None, now),
+            match gone {
+                true if self.defect == Some(Defect::MergeWithoutDeletes) => {}
+                true => board.follow(&name, None, now),
+                false => board.follow(&name, list.get(&key), now),
             }
         }
         effects.push_back(Effect::Log("mailbox list synchronization complete".into()));
