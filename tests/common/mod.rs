@@ -7,6 +7,7 @@ pub mod murder;
 pub mod murders;
 pub mod random;
 pub mod talk;
+pub mod traced;
 
 use std::fs;
 use std::path::{Path, PathBuf};
