@@ -1,6 +1,7 @@
 //! coroner's murder beside the real one, in one run: `cargo bench --bench murder`.
 //!
-//! Needs an installed Cyrus 3.6 and root; without them only coroner is measured. Times are the best of three.
+//! Needs an installed Cyrus 3.6 and root; without them only coroner is measured. Times are the best of three, but for what
+//! takes the real one minutes. `BENCH_PUSH=1` measures the push alone.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -90,8 +91,11 @@ fn main() {
     let spare = tempfile::tempdir().expect("a folder");
     let folder = lab.as_ref().map_or(spare.path().to_owned(), |lab| lab.path(""));
     let (list, backend) = (folder.join("list.db"), folder.join("backend.db"));
-    synth(&list, MAILBOXES, "master");
     synth(&backend, PUSHED, "backend");
+    if std::env::var_os("BENCH_PUSH").is_some() {
+        return push(lab.as_ref(), &folder, &backend);
+    }
+    synth(&list, MAILBOXES, "master");
 
     let mut real: Option<Host> = lab.as_ref().map(|lab| lab.host("mup", Part::Master, "twoskip"));
     if let Some(real) = &mut real {
@@ -149,7 +153,7 @@ fn main() {
     push(lab.as_ref(), &folder, &backend);
 }
 
-/// A backend's list pushed to an empty master, each change durable.
+/// A backend's list pushed to an empty master, each change durable; and the list that the master then has, merged.
 fn push(lab: Option<&Lab>, folder: &Path, backend: &Path) {
     let theirs = lab.map(|lab| {
         let mut master = lab.host("mup-empty", Part::Master, "twoskip");
@@ -175,4 +179,15 @@ fn push(lab: Option<&Lab>, folder: &Path, backend: &Path) {
         took
     });
     show("push of 10,000 to an empty master", theirs, ours);
+    show("  a merge of the same 10,000 instead", theirs, best(|| time_merge(folder, backend)));
+}
+
+/// How long it takes to make the master's list of a backend's, synced and read back.
+fn time_merge(folder: &Path, backend: &Path) -> Duration {
+    let (from, merged) = (format!("be1.murder.test={}", backend.display()), folder.join("merged.db"));
+    let started = Instant::now();
+    let output = coroner(["merge", &from, "--force", "-o", text(&merged)]);
+    let took = started.elapsed();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    took
 }

@@ -10,6 +10,7 @@ pub use coroner_formats as formats;
 
 pub mod failure;
 pub mod input;
+#[cfg(feature = "murder")]
 pub mod murder;
 pub mod ops;
 pub mod plan;

@@ -3,9 +3,10 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use bstr::ByteSlice;
 
@@ -111,4 +112,66 @@ fn other_engines_are_converted() {
         let digests = [&path, &out].map(|path| run("digest", path).1.split_str(" ").next().map(<[u8]>::to_vec));
         assert!(digests[0].is_some() && digests[0] == digests[1], "{case}: {digests:?}");
     }
+}
+
+/// Runs a command with a clock that stands still.
+fn at_rest(words: &[&OsStr]) -> (i32, Vec<u8>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_coroner"));
+    let output = command.args(words).env("SOURCE_DATE_EPOCH", "1795000000").output().expect("coroner runs");
+    (output.status.code().expect("an exit status"), output.stdout)
+}
+
+/// Every engine that is only read merges and compares as the same records do in a twoskip file, which other tests hold
+/// against what Cyrus says.
+#[test]
+fn other_engines_are_merged_and_compared_like_any_list() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: String| folder.path().join(name);
+    let cases = [
+        ("cyrus-2.2.13/berkeley/all.btree", 17),
+        ("cyrus-2.3.19/berkeley/mboxsort.btree", 18),
+        ("cyrus-2.4.22/berkeley/all.hash", 18),
+        ("cyrus-2.5.17/berkeley/big-ops.hash", 98),
+        ("cyrus-3.10.3/zeroskip/ops", 27),
+        ("cyrus-3.10.3/zeroskip/all", 25),
+        ("other/lmdb/mboxsort", 15),
+        ("other/sql/be1", 60),
+    ];
+    let named = |name: &str, path: &Path| OsString::from(format!("{name}={}", path.display()));
+    let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+    let run = |all: &[OsString]| at_rest(&all.iter().map(OsString::as_os_str).collect::<Vec<_>>());
+    let mut sources = [Vec::new(), Vec::new()];
+    for (number, (case, records)) in cases.into_iter().enumerate() {
+        let (original, copy) = (corpus().join(format!("{case}.db")), path(format!("{number}.db")));
+        let convert =
+            [words(&["convert", "--to", "twoskip", "-o"]), vec![copy.clone().into(), original.clone().into()]];
+        run(&convert.concat());
+        let host = format!("be{number}.example.com");
+        let said = [&original, &copy].map(|list| {
+            let out = path("merged.db".into());
+            let merge =
+                [words(&["merge", "--json", "--force", "--era", "3.6", "-o"]), vec![out.clone().into()]].concat();
+            let (status, document) = run(&[merge, vec![named(&host, list)]].concat());
+            let drift =
+                [words(&["drift", "--json", "--master"]), vec![out.clone().into()], words(&["--backend"])].concat();
+            (status, document, fs::read(&out).expect("a list"), run(&[drift, vec![named(&host, list)]].concat()))
+        });
+        assert!(said[0] == said[1], "{case}: {}\n{}", said[0].1.as_bstr(), said[1].1.as_bstr());
+        let document: serde_json::Value = serde_json::from_slice(&said[0].1).expect("JSON");
+        assert_eq!(document["records"], records, "{case}: {document}");
+        for (sources, list) in sources.iter_mut().zip([original, copy]) {
+            sources.push(named(&host, &list));
+        }
+    }
+    // All of them together, whatever order their keys stand in, with one of them as the base.
+    let base = [corpus().join("cyrus-3.10.3/zeroskip/mup.twoskip-to-zeroskip.db"), path("base.db".into())];
+    run(&[words(&["convert", "--to", "twoskip", "-o"]), vec![base[1].clone().into(), base[0].clone().into()]].concat());
+    let merged = [0, 1].map(|number| {
+        let out = path(format!("all{number}.db"));
+        let merge =
+            [words(&["merge", "--era", "3.10", "--base"]), vec![base[number].clone().into(), "-o".into()]].concat();
+        let (status, _) = run(&[merge, vec![out.clone().into()], sources[number].clone()].concat());
+        (status, fs::read(&out).expect("a list"))
+    });
+    assert!(merged[0] == merged[1] && merged[0].0 == 1);
 }

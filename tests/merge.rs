@@ -280,7 +280,8 @@ fn planted_contradictions_are_all_found_and_none_is_invented() {
     let path = |name: &str| folder.path().join(name).display().to_string();
     let servers = 40;
     let synth = |out: &str, more: &[&str]| {
-        let site = ["synth", "--mailboxes", "20000", "--seed", "9", "--conflicts", "50", "--servers", "40", "-o", out];
+        let site =
+            ["synth", "--mailboxes", "100000", "--seed", "9", "--conflicts", "100", "--servers", "40", "-o", out];
         assert!(coroner([&site[..], more].concat()).status.success());
     };
     let mut sources = Vec::new();
@@ -294,12 +295,23 @@ fn planted_contradictions_are_all_found_and_none_is_invented() {
     synth(&path("mup.db"), &["--role", "master", "--planted", &path("planted")]);
     let planted = std::fs::read_to_string(path("planted")).expect("what is planted");
     let planted: BTreeMap<&str, &str> = planted.lines().filter_map(|line| line.split_once('\t')).collect();
-    assert!(planted.len() > 300, "{}", planted.len());
+    assert!(planted.len() > 900, "{}", planted.len());
 
     sources.extend(["--base".to_owned(), path("mup.db")]);
     let (_, document) = merge(&sources, 1);
     let found: BTreeMap<&str, &str> = listed(&document).into_iter().map(|(name, (class, ..))| (name, class)).collect();
     assert_eq!(found, planted);
+    // No class has more than the list has room for, and nothing else is said of any mailbox.
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    planted.values().for_each(|class| *counts.entry(class).or_default() += 1);
+    assert_eq!(counts.len(), 9, "{counts:?}");
+    let told = document["conflicts"].as_object().expect("counts").iter();
+    let told: BTreeMap<&str, u64> = told.map(|(class, count)| (&**class, count.as_u64().expect("a count"))).collect();
+    assert_eq!(told, counts);
+    assert_eq!(
+        document["others"].as_object().map(|others| others.keys().all(|class| class == "deleted-name")),
+        Some(true)
+    );
 }
 
 #[test]

@@ -442,7 +442,35 @@ fn long_work_shows_a_bar_on_a_terminal_and_nowhere_else() {
     let line = format!("'{}' show '{}' | (sleep 2; cat >/dev/null)", env!("CARGO_BIN_EXE_coroner"), text(&path));
     let terminal = Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output();
     let terminal = String::from_utf8_lossy(&terminal.expect("script starts").stdout).into_owned();
-    assert!(terminal.contains("reading") && terminal.contains('%'), "{terminal:?}");
+    for word in ["reading [", "% ", "B/s, ", " left"] {
+        assert!(terminal.contains(word), "{word:?} is not in {terminal:?}");
+    }
     let pipe = Command::new("sh").args(["-c", &line]).output().expect("sh starts");
     assert!(pipe.stdout.is_empty() && pipe.stderr.is_empty(), "{pipe:?}");
+}
+
+#[test]
+fn a_merge_shows_its_rate_and_the_time_left() {
+    if !have("script") || !have("strace") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name);
+    let list = path("be1.db");
+    assert!(coroner(["synth", "--mailboxes", "100000", "-o", text(&list)]).status.success());
+    // Writing takes a second a block, on four threads.
+    let slow = "strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:delay_enter=1000000";
+    let merge = |out: &str| {
+        let out = path(out);
+        format!("'{}' merge be1='{}' -o '{}'", env!("CARGO_BIN_EXE_coroner"), text(&list), text(&out))
+    };
+    let line = format!("{slow} {}", merge("slow.db"));
+    let terminal = Command::new("script").args(["-qec", &line, "/dev/null"]).stdin(Stdio::null()).output();
+    let terminal = String::from_utf8_lossy(&terminal.expect("script starts").stdout).into_owned();
+    for word in ["merging [", "% ", "iB/s, ", "s left"] {
+        assert!(terminal.contains(word), "{word:?} is not in {terminal:?}");
+    }
+    let plain = Command::new("sh").args(["-c", &merge("plain.db")]).output().expect("sh starts");
+    assert_eq!((plain.status.code(), plain.stderr), (Some(0), Vec::new()));
+    assert!(fs::read(path("slow.db")).expect("a list") == fs::read(path("plain.db")).expect("a list"));
 }

@@ -21,6 +21,9 @@ use coroner_formats::container::Format::{
 /// A fuzz target: its name, and what it does with an input.
 pub type Target = (&'static str, fn(&[u8]));
 
+/// Targets that are of coroner itself, not of its formats: their promises stand in files of their own, beside this one.
+pub const OF_COMMANDS: &[&str] = &["decisions"];
+
 macro_rules! targets {
     ($($(#[$doc:meta])* $name:ident = $body:expr;)+) => {
         $($(#[$doc])* pub fn $name(bytes: &[u8]) {

@@ -37,8 +37,12 @@ pub fn watched<T>(what: &str, work: impl FnOnce(&Watch) -> T) -> T {
 }
 
 fn draw(bar: &ProgressBar, watch: &Watch) {
-    let (done, total) = watch.progress();
-    let template = if total > 1 { "{msg} [{bar:40}] {percent}% {eta}" } else { "{msg} {spinner} {elapsed}" };
+    let (steps, bytes) = (watch.progress(), watch.bytes());
+    let (template, (done, total)) = match bytes {
+        Some(bytes) => ("{msg} [{bar:40}] {percent}% {binary_bytes_per_sec}, {eta} left", bytes),
+        None if steps.1 > 1 => ("{msg} [{bar:40}] {percent}% {eta} left", steps),
+        None => ("{msg} {spinner} {elapsed}", steps),
+    };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }

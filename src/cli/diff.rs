@@ -81,7 +81,11 @@ fn side<'a>(source: &Source, database: Option<&(dyn Database<'a> + 'a)>) -> Resu
     };
     let reading = watched("verifying", |_| Reading::new(source, database))?;
     say_findings(&source.name(), &reading.findings);
-    Ok((watched("reading", |watch| Side::new(&reading, watch)), reading.findings.is_clean()))
+    let side = watched("reading", |watch| {
+        watch.covers(source.len());
+        Side::new(&reading, watch)
+    });
+    Ok((side, reading.findings.is_clean()))
 }
 
 #[derive(Default, PartialEq, Eq)]

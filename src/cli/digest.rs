@@ -43,7 +43,10 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
                 let reading = watched("verifying", |_| Reading::new(&source, &*database))?;
                 say_findings(&source.name(), &reading.findings);
                 outcome = Outcome::findings_if(!reading.findings.is_clean());
-                watched("reading", |watch| Digest::of(&reading, watch))
+                watched("reading", |watch| {
+                    watch.covers(source.len());
+                    Digest::of(&reading, watch)
+                })
             }
         };
         source.still()?;

@@ -40,7 +40,10 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
             return Ok(Outcome::Findings);
         };
         let scope = Scope { depth: Depth::Full, role: None, per_rule: KEPT_PER_RULE };
-        let inspection = watched("examining", |watch| inspect(&source, &*database, scope, watch))?;
+        let inspection = watched("examining", |watch| {
+            watch.covers(source.len());
+            inspect(&source, &*database, scope, watch)
+        })?;
         source.still()?;
         if common.json {
             out.json(&object(head, &source, &inspection))?;

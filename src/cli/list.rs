@@ -116,6 +116,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         out.line(&widths.head())?;
     }
     watched("reading", |watch| {
+        watch.covers(source.len());
         each(
             &reading,
             b"",

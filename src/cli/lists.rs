@@ -45,6 +45,7 @@ pub fn readings<'a, 's>(
 ) -> Result<(Vec<Reading<'a, 's>>, bool), Failure> {
     let readings: Vec<Reading<'_, '_>> = watched("verifying", |watch| {
         watch.expect(opened.len() as u64);
+        watch.covers(opened.iter().map(|list| list.source.len()).sum());
         let pairs = opened.par_iter().zip(databases);
         let read = pairs.map(|(list, database)| {
             let reading = Reading::new(&list.source, &**database);

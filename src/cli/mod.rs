@@ -29,6 +29,7 @@ use clap::Parser;
 use coroner::failure::Failure;
 use coroner::formats::image::report_shrinking;
 use coroner::input::{Options, Source};
+use coroner::plan::interrupt;
 
 use args::{Cli, Command, Common, Past};
 use out::Out;
@@ -87,6 +88,10 @@ fn run(cli: &Cli) -> Done {
         pool.build_global().map_err(|error| Failure::usage(format!("-j {threads}: {error}"), "try fewer threads"))?;
     }
     let mut out = Out::new()?;
+    // Who serves ends in an order of his own.
+    if !matches!(cli.command, Command::Murder(_)) {
+        let _ = interrupt::watch();
+    }
     let outcome = match &cli.command {
         Command::Murder(args) => murder::run(args, common, &mut out),
         Command::Log(args) => log::run(args, common, &mut out),

@@ -44,6 +44,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     say_findings(&source.name(), &reading.findings);
     let json = common.json;
     watched("reading", |watch| {
+        watch.covers(source.len());
         let write = |bytes: &[u8]| out.bytes(bytes);
         if json {
             ops::show::each(&reading, prefix, watch, write, |record, line| {

@@ -83,8 +83,12 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
 fn one(path: &Path, args: &Args, common: &Common) -> Result<(Source, Option<Verified>), Failure> {
     let source = open(path, common)?;
     let scope = Scope { depth: args.depth.into(), role: args.role, per_rule: args.max_findings };
-    let verify =
-        |database: Box<dyn Database<'_> + '_>| watched("verifying", |watch| verify(&source, &*database, scope, watch));
+    let verify = |database: Box<dyn Database<'_> + '_>| {
+        watched("verifying", |watch| {
+            watch.covers(source.len());
+            verify(&source, &*database, scope, watch)
+        })
+    };
     let verified = source.database().map(verify).transpose()?;
     source.still()?;
     Ok((source, verified))

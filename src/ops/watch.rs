@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Watch {
     done: AtomicU64,
     total: AtomicU64,
+    bytes: AtomicU64,
 }
 
 impl Watch {
@@ -20,6 +21,11 @@ impl Watch {
         self.total.fetch_add(steps, Ordering::Relaxed);
     }
 
+    /// Tells how many bytes all steps together stand for.
+    pub fn covers(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+
     /// Says that a step is done.
     pub fn step(&self) {
         self.done.fetch_add(1, Ordering::Relaxed);
@@ -28,5 +34,12 @@ impl Watch {
     /// Steps done and steps expected; none are expected as long as nothing is known.
     pub fn progress(&self) -> (u64, u64) {
         (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+    }
+
+    /// Bytes dealt with and bytes in all, about; `None` as long as nobody told.
+    pub fn bytes(&self) -> Option<(u64, u64)> {
+        let ((done, total), bytes) = (self.progress(), self.bytes.load(Ordering::Relaxed));
+        let share = u128::from(bytes) * u128::from(done) / u128::from(total.max(1));
+        (bytes > 0 && total > 0).then(|| (u64::try_from(share).unwrap_or(bytes).min(bytes), bytes))
     }
 }

@@ -6,8 +6,10 @@ pub mod database;
 mod disk;
 pub mod document;
 pub mod in_place;
+pub mod interrupt;
 pub mod live;
 pub mod safe_file;
+pub mod safe_folder;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

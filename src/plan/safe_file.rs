@@ -2,7 +2,8 @@
 //!
 //! The content goes to a file without a name on the target's own file system. Only when it is written, synced, read back
 //! and found right does it get its name: by `linkat` when nothing may be overwritten, by `rename` when that was asked
-//! for. Whatever fails or is killed before leaves the target as it was and no file behind.
+//! for. Whatever fails or is killed before leaves the target as it was and no file behind; on a file system without nameless
+//! files, whatever fails or is [interrupted](super::interrupt) before.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
+
+use super::interrupt::{self, Passing};
 
 /// Files of this many bytes and more are read back while they are being synced.
 const LARGE: u64 = 16 << 20;
@@ -58,8 +61,8 @@ pub struct SafeFile {
 enum Content {
     /// A file without a name (`O_TMPFILE`): gone by itself when we are.
     Nameless(File),
-    /// A file beside the target, for file systems that know no nameless ones.
-    Named(tempfile::NamedTempFile),
+    /// A file beside the target, for file systems that know no nameless ones; removed by whoever ends us.
+    Named(tempfile::NamedTempFile, Passing),
 }
 
 impl SafeFile {
@@ -88,7 +91,7 @@ impl SafeFile {
     pub fn file(&self) -> &File {
         match &self.content {
             Content::Nameless(file) => file,
-            Content::Named(file) => file.as_file(),
+            Content::Named(file, _) => file.as_file(),
         }
     }
 
@@ -166,19 +169,28 @@ impl Content {
         match rustix::fs::openat(CWD, folder, flags, Mode::from_raw_mode(0o600)) {
             Ok(fd) => Ok(Content::Nameless(File::from(fd))),
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL | Errno::NOENT) => {
-                tempfile::Builder::new().prefix(".coroner-").tempfile_in(folder).map(Content::Named)
+                let hold = interrupt::hold();
+                let file = tempfile::Builder::new().prefix(".coroner-").tempfile_in(folder)?;
+                let passing = hold.remember(file.path().to_owned());
+                Ok(Content::Named(file, passing))
             }
             Err(errno) => Err(errno.into()),
         }
     }
 
     fn appear(self, target: &Path, overwrite: bool) -> io::Result<()> {
-        match self {
-            Content::Named(file) if overwrite => file.persist(target).map(drop).map_err(|error| error.error),
-            Content::Named(file) => file.persist_noclobber(target).map(drop).map_err(|error| error.error),
-            Content::Nameless(file) if overwrite => replace(&file, target),
-            Content::Nameless(file) => link(&file, target),
-        }
+        let hold = interrupt::hold();
+        let (answer, passing) = match self {
+            Content::Named(file, passing) => {
+                let named = if overwrite { file.persist(target) } else { file.persist_noclobber(target) };
+                // A file that did not get its name is removed here.
+                (named.map(drop).map_err(|error| error.error), Some(passing))
+            }
+            Content::Nameless(file) if overwrite => (replace(&file, target), None),
+            Content::Nameless(file) => (link(&file, target), None),
+        };
+        drop((passing, hold));
+        answer
     }
 }
 
@@ -191,8 +203,8 @@ fn link(file: &File, name: &Path) -> io::Result<()> {
 
 /// Gives a nameless file the name of another file, which is thereby replaced.
 ///
-/// `linkat` never replaces, so the file passes through a name of its own; a kill between the two calls is the one moment
-/// that can leave a (complete) file under that name.
+/// `linkat` never replaces, so the file passes through a name of its own; a `kill -9` between the two calls is the one
+/// moment that can leave a (complete) file under that name.
 fn replace(file: &File, target: &Path) -> io::Result<()> {
     let mut name = OsString::from(".");
     name.push(target.file_name().unwrap_or_default());

@@ -9,6 +9,7 @@ pub mod random;
 pub mod relay;
 pub mod talk;
 pub mod theatre;
+pub mod traced;
 
 use std::fs;
 use std::path::{Path, PathBuf};

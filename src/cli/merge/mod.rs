@@ -15,6 +15,7 @@ use coroner::ops::merge::ledger::{BASE, Decisions, Dispute, NOBODY};
 use coroner::ops::merge::settle::Policy;
 use coroner::ops::merge::{self, Merge};
 use coroner::plan::database::{self, Prepared, Target, target_order};
+use coroner::plan::interrupt;
 use coroner::plan::safe_file::SafeFile;
 use coroner::render::json;
 use coroner::render::text::printable;
@@ -77,6 +78,9 @@ pub struct Args {
     /// Overwrite OUT and the ledger if they are there
     #[arg(long)]
     force: bool,
+    /// Where OUT will be when all is done, if not there.
+    #[arg(skip)]
+    moved: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -96,7 +100,29 @@ impl Args {
         role: RoleName,
     ) -> Self {
         let on_conflict = How::Report;
-        Args { backends, output, to, role, era: None, base, on_conflict, ledger, decisions: None, force: false }
+        Args {
+            backends,
+            output,
+            to,
+            role,
+            era: None,
+            base,
+            on_conflict,
+            ledger,
+            decisions: None,
+            force: false,
+            moved: None,
+        }
+    }
+
+    /// Tells of OUT as if it were where it will be moved to.
+    pub fn moving_to(self, path: PathBuf) -> Self {
+        Args { moved: Some(path), ..self }
+    }
+
+    /// What OUT is called in the answer.
+    fn shown(&self) -> &Path {
+        self.moved.as_deref().unwrap_or(&self.output)
     }
 }
 
@@ -143,7 +169,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     merge.tell_notes(args.ledger.is_some());
     let (prepared, told) = write(args, &mut merge, &goal, &opened)?;
     opened.iter().try_for_each(|list| list.source.still())?;
-    let told = Told { path: &args.output, format, opened: &opened, ..told };
+    let told = Told { path: args.shown(), format, opened: &opened, ..told };
     told.refuse_stale(&merge, args.decisions.as_deref())?;
     let conflicts = told.seen.conflicts();
     if refusing && conflicts > 0 {
@@ -152,10 +178,12 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         let what = format!("sources contradict each other about {conflicts} mailboxes; nothing was written");
         return Err(Failure::file(&args.output, what, "decide with --decisions, or choose another --on-conflict"));
     }
+    let both = interrupt::hold();
     if let Some(ledger) = told.ledger {
         ledger.finish(|_| Ok(()))?;
     }
     let written = prepared.appear()?;
+    drop(both);
     let told = Told { ledger: None, ..told };
     match common.json {
         true => out.json(&told.document(written))?,
@@ -261,5 +289,5 @@ fn write<'o>(
     if let (Some(path), None) = (&args.ledger, &ledger) {
         ledger = Some(SafeFile::create(path, args.force)?);
     }
-    Ok((prepared, Told { path: &args.output, format, opened, seen, sum, ledger }))
+    Ok((prepared, Told { path: args.shown(), format, opened, seen, sum, ledger }))
 }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +11,7 @@ use coroner::ops::drift::{Drift, Source};
 use coroner::ops::push::Decision;
 use coroner::ops::watch::Watch;
 use coroner::plan::safe_file::SafeFile;
+use coroner::plan::safe_folder::SafeFolder;
 
 use super::super::args::Common;
 use super::super::lists::{self, Opened};
@@ -30,7 +30,9 @@ pub fn all(
     common: &Common,
     out: &mut Out,
 ) -> Done {
-    fs::create_dir(folder).map_err(|error| Failure::file(folder, error, "name a folder that does not exist yet"))?;
+    let failed = |error: io::Error| Failure::file(folder, error, "name a folder that does not exist yet");
+    let safe = SafeFolder::create(folder).map_err(failed)?;
+    let inner = |name: &str| safe.path().join(name);
     let of = |part: Part| survivors.iter().filter(move |survivor| survivor.part == part);
     let named = |survivor: &Survivor| {
         let path = survivor.path.as_os_str().as_encoded_bytes();
@@ -38,20 +40,21 @@ pub fn all(
     };
     let backends: Vec<OsString> = of(Part::Backend).map(named).collect();
     let base = of(Part::Base).map(|survivor| survivor.path.clone()).next();
-    let master = folder.join("master.db");
-    let merged = |output: PathBuf, ledger: Option<PathBuf>, role| {
-        merge::Args::plain(backends.clone(), base.clone(), output, args.to, ledger, role)
+    let merged = |name: &str, ledger: Option<PathBuf>, role| {
+        let plain = merge::Args::plain(backends.clone(), base.clone(), inner(name), args.to, ledger, role);
+        plain.moving_to(folder.join(name))
     };
-    let ledger = folder.join("conflicts.jsonl");
-    let mut worst = merge::run(&merged(master.clone(), Some(ledger), merge::RoleName::Master), common, out)?;
+    let ledger = inner("conflicts.jsonl");
+    let mut worst = merge::run(&merged("master.db", Some(ledger), merge::RoleName::Master), common, out)?;
     for frontend in survivors.iter().filter(|survivor| survivor.is_frontend()) {
-        let output = folder.join(format!("frontend-{}.db", frontend.host()));
-        worst = worst.max(merge::run(&merged(output, None, merge::RoleName::Frontend), common, &mut Out::nowhere()?)?);
+        let list = merged(&format!("frontend-{}.db", frontend.host()), None, merge::RoleName::Frontend);
+        worst = worst.max(merge::run(&list, common, &mut Out::nowhere()?)?);
     }
-    for (host, lines) in pushes(&master, survivors, common)? {
-        save(&folder.join(format!("push-{host}.txt")), &lines)?;
+    for (host, lines) in pushes(&inner("master.db"), survivors, common)? {
+        save(&inner(&format!("push-{host}.txt")), &lines)?;
     }
-    save(&folder.join("PLAN.md"), plan)?;
+    save(&inner("PLAN.md"), plan)?;
+    safe.appear().map_err(failed)?;
     out.line(&format!("{}: everything is written; PLAN.md says what to do with it", folder.display()))?;
     Ok(worst.max(Outcome::Clean))
 }

@@ -83,17 +83,6 @@ impl Sum {
         }
     }
 
-    fn append(&mut self, part: &Sum) {
-        self.names += part.names;
-        self.classes.iter_mut().zip(part.classes).for_each(|(all, part)| *all += part);
-        for (all, part) in self.matrix.iter_mut().zip(&part.matrix) {
-            all.iter_mut().zip(part).for_each(|(all, part)| *all += part);
-        }
-        for (all, part) in self.pushes.iter_mut().zip(&part.pushes) {
-            all.iter_mut().zip(part).for_each(|(all, part)| *all += part);
-        }
-    }
-
     /// Disagreements in all.
     pub fn rows(&self) -> u64 {
         self.classes.iter().sum()
@@ -143,19 +132,23 @@ impl<'s, 'r, 'a> Drift<'s, 'r, 'a> {
         loop {
             begin();
             watch.expect(self.together.ranges() as u64);
+            watch.covers(self.together.len());
             let all = in_order(
                 self.together.ranges(),
                 |range| self.range(range),
                 |parts| {
                     let mut sum = Sum::new(self.hosts.names.len());
                     for part in parts {
-                        let (part, rows) = match part {
+                        let (names, rows) = match part {
                             Ok(part) => part,
                             Err(misordered) => return Ok(Err(misordered)),
                         };
                         watch.step();
-                        sum.append(&part);
-                        rows.into_iter().try_for_each(&mut *tell)?;
+                        sum.names += names;
+                        for row in rows {
+                            sum.count(&row);
+                            tell(row)?;
+                        }
                     }
                     Ok(Ok(sum))
                 },
@@ -167,38 +160,36 @@ impl<'s, 'r, 'a> Drift<'s, 'r, 'a> {
         }
     }
 
-    /// The disagreements in one range of names.
-    fn range(&self, range: usize) -> Result<(Sum, Vec<Row>), Misordered> {
-        let items = self.together.range(range)?;
-        let (mut sum, mut rows) = (Sum::new(self.hosts.names.len()), Vec::new());
-        for group in Together::groups(&items) {
-            sum.names += 1;
-            if !self.is_ordinary(group) {
-                self.group(group, &mut |row| {
-                    sum.count(&row);
-                    rows.push(row);
-                });
+    /// The number of names in one range of them, and the disagreements.
+    fn range(&self, range: usize) -> Result<(u64, Vec<Row>), Misordered> {
+        let range = self.together.range(range)?;
+        let (mut names, mut rows) = (0, Vec::new());
+        range.each_name(|said| {
+            names += 1;
+            if !self.is_ordinary(said) {
+                self.name(said, &mut |row| rows.push(row));
             }
-        }
-        Ok((sum, rows))
+        });
+        Ok((names, rows))
     }
 
     /// Whether one backend has the mailbox, and the master and all frontends know it, as can be seen without decoding.
-    fn is_ordinary(&self, group: &[Item<'_>]) -> bool {
-        let [own, others @ ..] = group else { return false };
+    fn is_ordinary(&self, said: &[&Item<'_>]) -> bool {
+        let [own, master, frontends @ ..] = said else { return false };
         let all = self.hosts.names.len() - self.hosts.backends;
-        if own.list as usize >= self.hosts.backends || others.len() != all {
+        if own.list as usize >= self.hosts.backends || frontends.len() + 1 != all {
             return false;
         }
-        let Some(said) = Ordinary::of(&own.value).filter(|said| said.server.is_none()) else { return false };
         let server = self.hosts.name(own.list as usize);
+        let Some(own) = Ordinary::of(&own.value).filter(|own| own.server.is_none()) else { return false };
         // The second backend's own would have no server.
-        others.iter().all(|other| Ordinary::of(&other.value).is_some_and(|known| said.agrees(server, &known)))
+        let is_told = |known: &Item<'_>| own.is_told_in(server, &known.value);
+        is_told(master) && frontends.iter().all(|known| known.value == master.value || is_told(known))
     }
 
-    fn group(&self, group: &[Item<'_>], push: &mut dyn FnMut(Row)) {
-        let claims: Vec<Claim<'_>> = group.iter().map(|item| self.claim(item)).collect();
-        let Some(first) = group.first() else { return };
+    fn name(&self, said: &[&Item<'_>], push: &mut dyn FnMut(Row)) {
+        let claims: Vec<Claim<'_>> = said.iter().map(|item| self.claim(item)).collect();
+        let Some(first) = said.first() else { return };
         let name = self.together.name(&first.key);
         Case { hosts: &self.hosts, name: &name.to_internal(), claims: &claims }.rows(push);
     }

@@ -62,11 +62,11 @@ impl Maker<'_, '_, '_, '_> {
     /// # Errors
     /// As of [`Together::range`].
     pub fn chunk(&self, range: usize) -> Result<Chunk, Misordered> {
-        let items = self.together.range(range)?;
+        let names = self.together.range(range)?;
         let mut chunk = Chunk {
             // A record that is kept becomes hardly longer than it was.
-            bytes: Vec::with_capacity(items.iter().map(|item| item.key.len() + item.value.len()).sum()),
-            ends: Vec::with_capacity(items.len()),
+            bytes: Vec::with_capacity(names.bytes_len()),
+            ends: Vec::with_capacity(names.len()),
             disputes: Vec::new(),
             noted: [0; Class::ALL.len()],
             standings: vec![[0; Standing::ALL.len()]; self.converters.len()],
@@ -76,16 +76,16 @@ impl Maker<'_, '_, '_, '_> {
         };
         let order = self.together.order();
         let mut marker = self.marker.filter(|(key, _)| self.together.is_in(range, key));
-        for group in Together::groups(&items) {
-            let key = group.first().map(|item| &*item.key).unwrap_or_default();
+        names.each_name(|said| {
+            let key = said.first().map(|item| &*item.key).unwrap_or_default();
             if let Some((own, value)) = marker.filter(|(own, _)| order.compare(own, key).is_lt()) {
                 chunk.push(own, value);
                 marker = None;
             }
-            if !self.ordinary(group, &mut chunk) {
-                self.group(group, &mut chunk);
+            if !self.ordinary(said, &mut chunk) {
+                self.name(said, &mut chunk);
             }
-        }
+        });
         if let Some((own, value)) = marker {
             chunk.push(own, value);
         }
@@ -94,8 +94,8 @@ impl Maker<'_, '_, '_, '_> {
 
     /// Makes the record of a mailbox that one backend has and that the base, if any, knows to be there, with nothing to be said
     /// about it; `false` if it is not such a one, and then nothing is done.
-    fn ordinary(&self, group: &[Item<'_>], chunk: &mut Chunk) -> bool {
-        let (item, base) = match group {
+    fn ordinary(&self, said: &[&Item<'_>], chunk: &mut Chunk) -> bool {
+        let (item, base) = match said {
             [item] if !self.has_base() => (item, None),
             [item, base] if self.has_base() => (item, Some(base)),
             _ => return false,
@@ -110,10 +110,10 @@ impl Maker<'_, '_, '_, '_> {
             && item.key.len() <= NAME_LEN_MAX
             && !item.key.get(1..).unwrap_or_default().starts_with(DELETED_PREFIX)
             && !item.key.contains(&Form::Db.domain_end());
-        let Some(said) = Ordinary::of(&item.value).filter(|said| fits && said.server.is_none()) else { return false };
+        let Some(own) = Ordinary::of(&item.value).filter(|own| fits && own.server.is_none()) else { return false };
         if let Some(base) = base {
             let listed = base.list as usize >= self.names.len();
-            if !listed || !Ordinary::of(&base.value).is_some_and(|known| said.agrees(server, &known)) {
+            if !listed || !own.is_told_in(server, &base.value) {
                 return false;
             }
             chunk.count(base.list as usize, Standing::Mailbox);
@@ -121,16 +121,16 @@ impl Maker<'_, '_, '_, '_> {
         chunk.count(list, Standing::Mailbox);
         chunk.bytes.extend_from_slice(&item.key);
         let key_end = chunk.bytes.len();
-        said.write_remote(server, converter.era >= Era::V3_13, &mut chunk.bytes);
+        own.write_remote(server, converter.era >= Era::V3_13, &mut chunk.bytes);
         chunk.ends.push([key_end, chunk.bytes.len()]);
         true
     }
 
     /// What all lists say of one mailbox.
-    fn group(&self, group: &[Item<'_>], chunk: &mut Chunk) {
-        let mut claims: Vec<Claim<'_>> = Vec::with_capacity(group.len());
+    fn name(&self, said: &[&Item<'_>], chunk: &mut Chunk) {
+        let mut claims: Vec<Claim<'_>> = Vec::with_capacity(said.len());
         let mut base = None;
-        for item in group {
+        for item in said {
             let claim = self.claim(item);
             chunk.count(claim.list, claim.standing);
             match claim.list < self.names.len() {
@@ -139,7 +139,7 @@ impl Maker<'_, '_, '_, '_> {
             }
         }
         let mut settled = settle(&claims, base.as_ref(), self.names, self.policy, self.has_base());
-        let Some(key) = group.first().map(|item| &*item.key) else { return };
+        let Some(key) = said.first().map(|item| &*item.key) else { return };
         let deleted = || self.together.name(key).elements().next() == Some(DELETED_PREFIX);
         if settled.class.is_none() && settled.keep != Keep::Nobody && deleted() {
             settled.class = Some(Class::DeletedName);

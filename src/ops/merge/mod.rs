@@ -146,6 +146,7 @@ impl<'s, 'r, 'a> Merge<'s, 'r, 'a> {
             begin();
             let mut flow = Flow { sum: Sum::default(), misordered: None, error: None, watch };
             watch.expect(self.together.ranges() as u64);
+            watch.covers(self.together.len());
             let maker = Maker {
                 together: &self.together,
                 converters: &self.converters,

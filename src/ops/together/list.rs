@@ -4,14 +4,15 @@ use std::borrow::Cow;
 
 use rayon::prelude::*;
 
-use super::{Item, Member, Reach, is_mailbox};
+use super::range::Reach;
+use super::{Item, Member, is_mailbox};
 use crate::formats::container::{KeyOrder, View};
 use crate::formats::record::{Key, KeyStyle};
 
-/// Pieces that a file is divided into: as many as the upper levels of a list give evenly.
-const PIECES: u64 = 256;
+/// Pieces that a file is divided into at most: as many as the upper levels of a list give.
+const PIECES_MAX: u64 = 1 << 12;
 /// No piece is shorter than this, in bytes.
-const PIECE_LEN: u64 = 1 << 14;
+const PIECE_LEN: u64 = 1 << 13;
 /// Records of a sorted list that stand for a piece.
 const STRIDE: usize = 1 << 10;
 
@@ -24,8 +25,9 @@ pub(super) enum List<'a, 's> {
 }
 
 impl<'a, 's> List<'a, 's> {
-    pub(super) fn new(member: &Member<'s, '_, 'a>, keys: KeyStyle, order: KeyOrder) -> Self {
-        let pieces = (member.len / PIECE_LEN).clamp(1, PIECES) as usize;
+    /// A member's list, in `pieces` pieces if that does any good.
+    pub(super) fn new(member: &Member<'s, '_, 'a>, keys: KeyStyle, order: KeyOrder, pieces: u64) -> Self {
+        let pieces = pieces.min(member.len / PIECE_LEN).clamp(1, PIECES_MAX) as usize;
         let alike = member.style.dump.is_none() && member.style.keys == keys;
         if let Some(view) = member.reading.view(order, pieces).filter(|_| alike) {
             let starts: Option<Vec<_>> = (0..view.parts()).map(|part| first(&*view, part)).collect();
@@ -46,12 +48,12 @@ impl<'a, 's> List<'a, 's> {
             let mut items = Vec::new();
             member.reading.walk(part, &mut |record| {
                 if own == keys && is_mailbox(&record.key, keys) {
-                    items.push(Item { key: record.key, value: record.value, list: 0, rank: 0 });
+                    items.push(Item { key: record.key, value: record.value, list: 0 });
                 } else if own != keys
                     && let name @ Key::Mailbox(_) = Key::decode(&record.key, own)
                     && let Some(key) = name.encode(keys)
                 {
-                    items.push(Item { key: Cow::Owned(key), value: record.value, list: 0, rank: 0 });
+                    items.push(Item { key: Cow::Owned(key), value: record.value, list: 0 });
                 }
                 true
             });
@@ -91,7 +93,7 @@ impl<'a, 's> List<'a, 's> {
                 let start = all.partition_point(|item| reach.is_before(&item.key));
                 let rest = all.get(start..).unwrap_or_default();
                 let rest = rest.iter().take_while(|item| !reach.is_behind(&item.key));
-                items.extend(rest.map(|item| Item { list: tag, rank: reach.rank(&item.key), ..item.clone() }));
+                items.extend(rest.map(|item| Item { list: tag, ..item.clone() }));
                 Ok(())
             }
             List::Walked { view, keys, starts } => {
@@ -138,8 +140,7 @@ impl<'a> Piece<'_, 'a> {
             }
             inside = inside || !reach.is_before(&record.key);
             if inside && is_mailbox(&record.key, self.keys) {
-                let rank = reach.rank(&record.key);
-                items.push(Item { key: record.key.clone(), value: record.value, list: tag, rank });
+                items.push(Item { key: record.key.clone(), value: record.value, list: tag });
             }
             before = Some(record.key);
             true

@@ -7,6 +7,7 @@
 mod flow;
 mod list;
 pub mod ordinary;
+mod range;
 
 use std::borrow::Cow;
 
@@ -19,9 +20,15 @@ use super::reading::Reading;
 
 pub use flow::in_order;
 use list::List;
+pub use range::Range;
+use range::Reach;
 
-/// Bytes of all lists together that one range stands for.
-const RANGE_LEN: u64 = 8 << 20;
+/// Bytes of all lists together that one range stands for: few enough for a processor's cache.
+const RANGE_LEN: u64 = 2 << 20;
+/// Pieces of each list that one range stands for, on the average: of the first and the last, part is walked in vain.
+const PIECES_A_RANGE: u64 = 4;
+/// Bytes that a range has of each list on the average, at least: shorter ones are not worth going to.
+const SHARE_LEN: u64 = 32 << 10;
 
 /// A mailbox's own record in one of the lists.
 #[derive(Clone, Debug)]
@@ -32,8 +39,6 @@ pub struct Item<'a> {
     pub value: Cow<'a, [u8]>,
     /// The number of the list it is from.
     pub list: u32,
-    /// The first bytes in which keys of its range can differ, as a number that sorts as they do.
-    rank: u64,
 }
 
 /// One list of several.
@@ -64,7 +69,9 @@ pub struct Together<'s, 'r, 'a> {
 impl<'s, 'r, 'a> Together<'s, 'r, 'a> {
     /// The lists, with keys spelt in `keys` and in `order`.
     pub fn new(members: Vec<Member<'s, 'r, 'a>>, keys: KeyStyle, order: KeyOrder) -> Self {
-        let lists = members.par_iter().map(|member| List::new(member, keys, order)).collect();
+        let all_len: u64 = members.iter().map(|member| member.len).sum();
+        let pieces = PIECES_A_RANGE * (all_len / range_len(members.len()) + 1);
+        let lists = members.par_iter().map(|member| List::new(member, keys, order, pieces)).collect();
         let mut together = Together { members, lists, keys, order, cuts: Vec::new() };
         together.cut();
         together
@@ -84,12 +91,22 @@ impl<'s, 'r, 'a> Together<'s, 'r, 'a> {
         let mut starts: Vec<&[u8]> = self.lists.iter().flat_map(List::starts).collect();
         starts.par_sort_unstable_by(|a, b| self.order.compare(a, b).then_with(|| a.cmp(b)));
         let len: u64 = self.lists.iter().zip(&self.members).map(|(list, member)| list.share(member.len)).sum();
-        let ranges = usize::try_from(len / RANGE_LEN).unwrap_or(usize::MAX).max(1);
-        // A range that is shorter than most lists' pieces would walk each piece again and again.
-        let step = (starts.len() / ranges).max(self.lists.len()).max(1);
+        let ranges = usize::try_from(len / range_len(self.lists.len())).unwrap_or(usize::MAX).max(1);
+        // A range that is not longer than most lists' pieces would walk each piece again and again.
+        let step = (starts.len() / ranges).max(PIECES_A_RANGE as usize * self.lists.len()).max(1);
         let mut cuts: Vec<Vec<u8>> = starts.iter().skip(step).step_by(step).map(|start| start.to_vec()).collect();
         cuts.dedup_by(|a, b| self.order.compare(a, b).is_eq());
         self.cuts = cuts;
+    }
+
+    /// Bytes of all lists' files.
+    pub fn len(&self) -> u64 {
+        self.members.iter().map(|member| member.len).sum()
+    }
+
+    /// Whether they have none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Number of ranges, at least 1.
@@ -107,32 +124,24 @@ impl<'s, 'r, 'a> Together<'s, 'r, 'a> {
         self.keys
     }
 
-    /// The records of one range of names, in key order; of one name, in the order of the lists.
+    /// The records of one range of names.
     ///
     /// # Errors
     /// When a list's keys turn out not to ascend.
-    pub fn range(&self, number: usize) -> Result<Vec<Item<'a>>, Misordered> {
+    pub fn range(&self, number: usize) -> Result<Range<'a>, Misordered> {
         let from = number.checked_sub(1).and_then(|before| self.cuts.get(before)).map(Vec::as_slice);
         let to = self.cuts.get(number).map(Vec::as_slice);
-        let reach = Reach { from, to, order: self.order, shared: shared(from, to, self.order) };
+        let reach = Reach::new(from, to, self.order);
         let mut items = Vec::new();
         for (list, tag) in self.lists.iter().zip(0..) {
             list.take(&reach, tag, &mut items).map_err(|()| Misordered(tag as usize))?;
         }
-        // Stable, and quick where runs stand behind each other as they do here.
-        let whole = |a: &Item<'_>, b: &Item<'_>| self.order.compare(&a.key, &b.key).then_with(|| a.key.cmp(&b.key));
-        items.sort_by(|a, b| a.rank.cmp(&b.rank).then_with(|| whole(a, b)));
-        Ok(items)
+        Ok(Range::new(items, &reach))
     }
 
     /// Whether a key belongs to a range of names.
     pub fn is_in(&self, number: usize, key: &[u8]) -> bool {
         self.cuts.partition_point(|cut| self.order.compare(cut, key).is_le()) == number
-    }
-
-    /// The items of each name in turn.
-    pub fn groups<'i>(items: &'i [Item<'a>]) -> impl Iterator<Item = &'i [Item<'a>]> {
-        items.chunk_by(|a, b| a.rank == b.rank && a.key == b.key)
     }
 
     /// What an item says; `None` if its value can't be read.
@@ -156,47 +165,9 @@ impl<'s, 'r, 'a> Together<'s, 'r, 'a> {
     }
 }
 
-/// A range of names: from a key, up to another.
-struct Reach<'c> {
-    from: Option<&'c [u8]>,
-    to: Option<&'c [u8]>,
-    order: KeyOrder,
-    /// How many bytes all its keys share in front.
-    shared: usize,
-}
-
-impl Reach<'_> {
-    fn is_before(&self, key: &[u8]) -> bool {
-        self.from.is_some_and(|from| self.order.compare(key, from).is_lt())
-    }
-
-    fn is_behind(&self, key: &[u8]) -> bool {
-        self.to.is_some_and(|to| self.order.compare(key, to).is_ge())
-    }
-
-    /// A number that sorts as the keys of the range do, as far as it goes.
-    #[inline]
-    fn rank(&self, key: &[u8]) -> u64 {
-        let rest = key.get(self.shared..).unwrap_or_default();
-        match rest.first_chunk() {
-            Some(bytes) if self.order == KeyOrder::Unsigned => u64::from_be_bytes(*bytes),
-            _ => {
-                let mut bytes = [0; 8];
-                bytes.iter_mut().zip(rest).for_each(|(to, from)| *to = self.order.rank(*from));
-                u64::from_be_bytes(bytes)
-            }
-        }
-    }
-}
-
-/// How many bytes all keys between two share in front.
-fn shared(from: Option<&[u8]>, to: Option<&[u8]>, order: KeyOrder) -> usize {
-    match (from, to) {
-        // Some bytes rank alike there, so keys between two that share them need not.
-        _ if order == KeyOrder::Mbox => 0,
-        (Some(from), Some(to)) => from.iter().zip(to).take_while(|(a, b)| a == b).count(),
-        _ => 0,
-    }
+/// Bytes of so many lists that one range stands for.
+fn range_len(lists: usize) -> u64 {
+    RANGE_LEN.max(SHARE_LEN * lists as u64)
 }
 
 /// Whether a key spelt in `keys` is a mailbox's own.

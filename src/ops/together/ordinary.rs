@@ -50,12 +50,18 @@ impl<'v> Ordinary<'v> {
         out.extend_from_slice(b"))");
     }
 
-    /// Whether both say the same of where the mailbox is and who may do what, this one of a mailbox on `server`.
+    /// Whether `other`, a master's or frontend's value, says the same of where the mailbox is and who may do what: this one is
+    /// of a mailbox of `server`.
     #[inline]
-    pub fn agrees(&self, server: &[u8], other: &Ordinary<'_>) -> bool {
-        self.partition == other.partition
-            && self.acl == other.acl
-            && other.server == Some(self.server.unwrap_or(server))
+    pub fn is_told_in(&self, server: &[u8], other: &[u8]) -> bool {
+        let located = || {
+            let rest = other.strip_prefix(b"%(T er ")?;
+            let rest = rest.strip_prefix(b"I NIL J NIL ").unwrap_or(rest);
+            let rest = rest.strip_prefix(b"P ")?.strip_prefix(self.partition)?;
+            rest.strip_prefix(b" S ")?.strip_prefix(server)?.strip_prefix(b" M ")
+        };
+        let behind = || located()?.strip_suffix(b"))")?.strip_suffix(self.acl)?.strip_suffix(b" A %(");
+        behind().is_some_and(is_number) && is_word(server)
     }
 }
 
@@ -98,9 +104,12 @@ fn word(input: &[u8]) -> Option<(&[u8], &[u8])> {
 /// A number as Cyrus writes it, not 0, and what follows the space behind it.
 #[inline]
 fn number(input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (digits, rest) = word(input)?;
-    let sound = digits.len() < 19 && digits.first() != Some(&b'0') && digits.iter().all(u8::is_ascii_digit);
-    sound.then_some((digits, rest))
+    word(input).filter(|(digits, _)| is_number(digits))
+}
+
+fn is_number(digits: &[u8]) -> bool {
+    let short = !digits.is_empty() && digits.len() < 19;
+    short && digits.first() != Some(&b'0') && digits.iter().all(u8::is_ascii_digit)
 }
 
 /// `M … A %(…))`: the time, and the pairs if they are all of bare words.
@@ -160,5 +169,30 @@ mod tests {
             assert_eq!(entry.acl.as_bytes(), found.acl);
             assert_eq!(entry.mtime.map(|time| time.to_string().into_bytes()), Some(found.mtime.to_vec()));
         }
+    }
+
+    #[test]
+    fn what_a_master_is_told_is_known_again() {
+        let own =
+            Ordinary::of(b"%(T e I abc P default V 5 C 1 F 2 M 1700000000 A %(anna lrs anyone p))").expect("ordinary");
+        for with_nil in [true, false] {
+            let mut told = Vec::new();
+            own.write_remote(b"be1", with_nil, &mut told);
+            let known = Ordinary::of(&told).expect("ordinary");
+            assert_eq!((known.partition, known.server, known.acl), (own.partition, Some(&b"be1"[..]), own.acl));
+            assert!(own.is_told_in(b"be1", &told));
+            assert!(!own.is_told_in(b"be", &told) && !own.is_told_in(b"be1.x", &told));
+            // Whatever byte is changed, it says something else, or nothing: but for the time.
+            let time = told.windows(10).position(|bytes| bytes == b"1700000000").expect("a time");
+            for at in (0..told.len()).filter(|at| !(time..time + 10).contains(at)) {
+                let mut other = told.clone();
+                other[at] ^= 1;
+                assert!(!own.is_told_in(b"be1", &other), "{at}");
+            }
+            told[time + 9] = b'5';
+            assert!(own.is_told_in(b"be1", &told));
+        }
+        assert!(!own.is_told_in(b"be1", b"%(T er P default S be1 M 0 A %(anna lrs anyone p))"));
+        assert!(!own.is_told_in(b"a b", b"%(T er P default S a b M 1 A %(anna lrs anyone p))"));
     }
 }

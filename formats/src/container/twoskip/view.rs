@@ -8,7 +8,7 @@ use crate::container::{KeyOrder, Record, View};
 use crate::image::Cursor;
 
 /// Upper-level nodes read at most in looking for places to divide the list at.
-const SPLIT_NODES: usize = 4096;
+const SPLIT_NODES: usize = 1 << 14;
 
 /// What all doors read a file through: its bytes and its committed size.
 #[derive(Clone, Copy)]
