@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::disk::{Block, Disk};
 
 /// Bytes written, and read back, at once. A file that is shorter needs no threads.
-const BLOCK: usize = 2 << 20;
+const BLOCK: usize = 4 << 20;
 /// Threads that write or read back, and mostly wait for the disk.
 const LANES: usize = 4;
 /// Blocks that may wait to be written.
@@ -27,10 +27,11 @@ const AHEAD: u64 = 64 << 20;
 /// The first error of the system, if any; `work` may have gone on unaware of it.
 pub fn write_behind<T>(file: &File, work: impl FnOnce(&mut Behind<'_, '_>) -> T) -> io::Result<(T, Ledger)> {
     let disk = Disk::new(file);
+    let block = Block::new(BLOCK)?;
     std::thread::scope(|scope| {
         let ledger = Ledger::default();
         let mut behind =
-            Behind { file, disk: &disk, scope, block: Block::new(BLOCK), at: 0, reserved: 0, lanes: None, ledger };
+            Behind { file, disk: &disk, scope, block, at: 0, reserved: 0, lanes: None, ledger };
         let answer = work(&mut behind);
         behind.end().map(|ledger| (answer, ledger))
     })
@@ -120,7 +121,7 @@ impl Behind<'_, '_> {
             self.reserved = end;
         }
         let lanes = self.lanes.get_or_insert_with(|| Lanes::open(self.scope, self.disk));
-        let mut fresh = lanes.empty.try_recv().unwrap_or_else(|_| Block::new(BLOCK));
+        let mut fresh = lanes.empty.try_recv().or_else(|_| Block::new(BLOCK))?;
         fresh.clear();
         let full = std::mem::replace(&mut self.block, fresh);
         // Whoever ends the lanes tells what happened.
@@ -198,7 +199,7 @@ impl Ledger {
         let disk = Disk::new(file);
         let next = AtomicUsize::new(0);
         let lane = || {
-            let mut block = Block::new(BLOCK);
+            let mut block = Block::new(BLOCK).map_err(|error| error.to_string())?;
             while let Some(&(number, sum)) = self.sums.get(next.fetch_add(1, Ordering::Relaxed)) {
                 self.compare_block(&disk, &mut block, number, sum)?;
             }
