@@ -4,14 +4,13 @@
 
 use std::fs::File;
 use std::io;
-use std::num::NonZeroU64;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use memmap2::MmapMut;
-use rustix::fs::{Advice, FallocateFlags, Mode, OFlags};
+use rustix::fs::{FallocateFlags, Mode, OFlags};
 
 /// What addresses, offsets and lengths must be multiples of to go past the page cache.
 const PAGE: usize = 4096;
@@ -114,17 +113,6 @@ impl<'f> Disk<'f> {
             }
         }
         self.file.write_all_at(bytes, offset)
-    }
-
-    /// Reads `len` bytes into a block and into the page cache, for those who read the file next.
-    ///
-    /// # Errors
-    /// What the system says, and if the file ends before.
-    pub fn read_into(&self, block: &mut Block, offset: u64, len: usize) -> io::Result<()> {
-        // Else it is read in small pieces.
-        let _ = rustix::fs::fadvise(self.file, offset, NonZeroU64::new(len as u64), Advice::WillNeed);
-        block.len = len;
-        self.file.read_exact_at(block.filled(), offset)
     }
 
     /// Reads `len` bytes into a block, past the page cache.
