@@ -1,15 +1,17 @@
 //! Every system call of a recover run fails, or is the last one: the target is old or new, never between, nothing else is
-//! left behind, and the source is untouched. The same of a run that changes a file in place.
+//! left behind, and the source is untouched. The same of a run that changes a file in place, and, for calls spread over the
+//! whole run, of one that writes a large file on several threads.
 //!
 //! strace makes the calls fail.
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::traced::{CALLS, can_trace, counts, traced};
+use coroner::formats::container::{Format, KeyOrder, WriteOptions, flat, write};
 use rayon::prelude::*;
 
 /// What the target is before the run.
@@ -44,6 +46,30 @@ impl Scene {
         let arguments = ["recover".as_ref(), "--force".as_ref(), "-o".as_ref(), &*self.target, &*self.source];
         traced(trace, options, &arguments).code()
     }
+
+    /// What must hold when a run has ended.
+    fn aftermath(&self, before: Before, source: &[u8], new: &[u8], fault: &str, status: Option<i32>, call: &str) {
+        let what = format!("{call}: {fault}, status {status:?}");
+        let target = fs::read(&self.target).ok();
+        let is_new = target.as_deref() == Some(new);
+        let is_old = match before {
+            Before::Absent => target.is_none(),
+            Before::Old => target.as_deref() == Some(OLD),
+        };
+        assert!(is_new || is_old, "{what}: the target is neither old nor new");
+        if matches!(status, Some(0 | 1)) {
+            assert!(is_new, "{what}: done, they say, but the target is old");
+        }
+        assert!(fs::read(&self.source).expect("the source") == source, "{what}: the source was changed");
+        for item in fs::read_dir(self.folder.path()).expect("the folder") {
+            let path = item.expect("an item").path();
+            if path != self.source && path != self.target {
+                // Between its two names a file that replaces another has a passing one; only a kill can leave it there.
+                assert!(fault.starts_with("signal"), "{what}: {path:?} was left behind");
+                assert!(fs::read(&path).expect("what was left") == new, "{what}: {path:?} is not whole");
+            }
+        }
+    }
 }
 
 /// A call, its number, and what becomes of it, for all calls of a run.
@@ -62,26 +88,88 @@ fn strike(before: Before, damaged: &[u8], new: &[u8], name: &str, number: usize,
     let trace = tempfile::NamedTempFile::new().expect("a trace");
     let options = [format!("-etrace={name}"), format!("-einject={name}:{fault}:when={number}")];
     let status = scene.run(trace.path(), &options);
-    let what = format!("{before:?}, {name} number {number}: {fault}, status {status:?}");
+    scene.aftermath(before, damaged, new, fault, status, &format!("{before:?}, {name} number {number}"));
+}
 
-    let target = fs::read(&scene.target).ok();
-    let is_new = target.as_deref() == Some(new);
-    let is_old = match before {
-        Before::Absent => target.is_none(),
-        Before::Old => target.as_deref() == Some(OLD),
-    };
-    assert!(is_new || is_old, "{what}: the target is neither old nor new");
-    if matches!(status, Some(0 | 1)) {
-        assert!(is_new, "{what}: done, they say, but the target is old");
-    }
-    assert_eq!(fs::read(&scene.source).expect("the source"), damaged, "{what}: the source was changed");
-    for item in fs::read_dir(scene.folder.path()).expect("the folder") {
-        let path = item.expect("an item").path();
-        if path != scene.source && path != scene.target {
-            // Between its two names a file that replaces another has a passing one; only a kill can leave it there.
-            assert!(fault.starts_with("signal"), "{what}: {path:?} was left behind");
-            assert_eq!(fs::read(&path).expect("what was left"), new, "{what}: {path:?} is not whole");
+/// A database that is written in several blocks, on threads.
+fn several_blocks() -> Vec<u8> {
+    let acl = "anna lrswipkxtecdan ".repeat(9);
+    let records = (0..70_000).map(|i| (format!("Nuser\x1Fuser{i:06}"), format!("%(T e P default M {i} A %({acl}))")));
+    let options = WriteOptions { order: KeyOrder::Unsigned, time: 1, style: flat::Style::Escaped };
+    let mut out = std::io::Cursor::new(Vec::new());
+    write(&mut out, Format::Twoskip, records, &options).expect("written");
+    out.into_inner()
+}
+
+/// How often each thread makes each call, at most.
+fn counts_of_threads(trace: &Path) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for line in fs::read_to_string(trace).expect("a trace").lines() {
+        let mut words = line.split_whitespace();
+        let (thread, call) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if let Some((name, _)) = call.split_once('(') {
+            *counts.entry((name.to_owned(), thread.to_owned())).or_insert(0) += 1;
         }
+    }
+    let mut most = BTreeMap::new();
+    for ((name, _), count) in counts {
+        let known = most.entry(name).or_insert(0);
+        *known = count.max(*known);
+    }
+    most
+}
+
+/// Calls of a run on threads, some of each spread over all of it, and what becomes of them. strace counts those of each
+/// thread by themselves, so the same number strikes several threads.
+fn spread(calls: &BTreeMap<String, usize>) -> Vec<(&str, usize, &'static str)> {
+    let some = |count: usize| (0..4).map(move |i| 1 + (count - 1) * i / 3).collect::<BTreeSet<_>>();
+    let numbered = calls.iter().flat_map(|(name, &count)| some(count).into_iter().map(move |number| (&**name, number)));
+    let struck = numbered.flat_map(|(name, number)| {
+        let full = matches!(name, "pwrite64" | "fallocate" | "fsync" | "linkat" | "openat").then_some("error=ENOSPC");
+        let faults = ["error=EIO", "signal=KILL"].into_iter().chain(full);
+        faults.map(move |fault| (name, number, fault))
+    });
+    struck.collect()
+}
+
+#[test]
+fn a_large_file_that_is_not_written_to_its_end_leaves_old_or_new() {
+    if !can_trace() {
+        return;
+    }
+    let source = several_blocks();
+    let run = |scene: &Scene, trace: &Path, options: &[String]| {
+        let convert = ["convert", "--to", "skiplist", "--force", "-o"].map(Path::new);
+        traced(trace, options, &[&convert[..], &[&scene.target, &scene.source]].concat()).code()
+    };
+    for before in [Before::Absent, Before::Old] {
+        let scene = Scene::new(before, &source);
+        let trace = tempfile::NamedTempFile::new().expect("a trace");
+        assert_eq!(run(&scene, trace.path(), &[format!("-etrace={CALLS},fallocate")]), Some(0));
+        let new = fs::read(&scene.target).expect("the target");
+        let calls = counts_of_threads(trace.path());
+        assert!(new.len() > 3 * (4 << 20) && calls.contains_key("fallocate") && calls["pwrite64"] > 1, "{calls:?}");
+        // Of two runs that differ only in what the target was, what is read tells nothing new.
+        let written =
+            |name: &str| !matches!(name, "read" | "newfstatat" | "statx" | "fstat" | "fcntl" | "lseek" | "close");
+        let strikes = spread(&calls).into_iter().filter(|(name, ..)| matches!(before, Before::Old) || written(name));
+        let strikes: Vec<_> = strikes.collect();
+        println!("a large file, {before:?}: {} faults", strikes.len());
+        strikes.into_par_iter().for_each(|(name, number, fault)| {
+            let scene = Scene::new(before, &source);
+            let trace = tempfile::NamedTempFile::new().expect("a trace");
+            let options =
+                [format!("-etrace={name}"), "--seccomp-bpf".into(), format!("-einject={name}:{fault}:when={number}")];
+            let status = run(&scene, trace.path(), &options);
+            scene.aftermath(
+                before,
+                &source,
+                &new,
+                fault,
+                status,
+                &format!("large, {before:?}, {name} number {number}"),
+            );
+        });
     }
 }
 

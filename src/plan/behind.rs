@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Scope, ScopedJoinHandle};
@@ -11,13 +11,16 @@ use std::thread::{Scope, ScopedJoinHandle};
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::disk::{Block, Disk};
+use crate::formats::container::{ReadBack, Stretch};
 
 /// Bytes written, and read back, at once. A file that is shorter needs no threads.
-const BLOCK: usize = 2 << 20;
+const BLOCK: usize = 4 << 20;
 /// Threads that write or read back, and mostly wait for the disk.
-const LANES: usize = 4;
+const LANES: usize = 3;
 /// Blocks that may wait to be written.
-const WAITING: usize = 3;
+const WAITING: usize = 2;
+/// Bytes that are added, at least, to the beginning of a record that a block cut off.
+const PIECE: usize = 4096;
 /// Bytes that the file is given ahead of what is written.
 const AHEAD: u64 = 64 << 20;
 
@@ -27,10 +30,10 @@ const AHEAD: u64 = 64 << 20;
 /// The first error of the system, if any; `work` may have gone on unaware of it.
 pub fn write_behind<T>(file: &File, work: impl FnOnce(&mut Behind<'_, '_>) -> T) -> io::Result<(T, Ledger)> {
     let disk = Disk::new(file);
+    let block = Block::new(BLOCK)?;
     std::thread::scope(|scope| {
         let ledger = Ledger::default();
-        let mut behind =
-            Behind { file, disk: &disk, scope, block: Block::new(BLOCK), at: 0, reserved: 0, lanes: None, ledger };
+        let mut behind = Behind { file, disk: &disk, scope, block, at: 0, reserved: 0, lanes: None, ledger };
         let answer = work(&mut behind);
         behind.end().map(|ledger| (answer, ledger))
     })
@@ -55,24 +58,26 @@ pub struct Behind<'scope, 'env> {
 #[derive(Default)]
 pub struct Ledger {
     len: u64,
-    /// The sum of each [`BLOCK`] before patches were made; the number of each.
-    sums: Vec<(u64, u128)>,
+    /// The sum of each [`BLOCK`] before patches were made.
+    sums: Vec<u128>,
     /// What was put in the place of zeros, by offset.
     patches: Vec<(u64, Vec<u8>)>,
+    /// Where something starts that was written in one go.
+    starts: Vec<u64>,
 }
 
 /// A block and its number.
 type Numbered = (u64, Block);
 
-/// What a lane answers in the end: the sums of its blocks.
-type Lane<'scope> = ScopedJoinHandle<'scope, io::Result<Vec<(u64, u128)>>>;
+/// What a thread answers in the end: the sums of its blocks.
+type Writing<'scope> = ScopedJoinHandle<'scope, io::Result<Vec<(u64, u128)>>>;
 
 /// The threads that write.
 struct Lanes<'scope> {
     full: SyncSender<Numbered>,
     /// Blocks that were written, to be filled again.
     empty: Receiver<Block>,
-    writing: Vec<Lane<'scope>>,
+    writing: Vec<Writing<'scope>>,
 }
 
 impl<'scope> Lanes<'scope> {
@@ -120,7 +125,7 @@ impl Behind<'_, '_> {
             self.reserved = end;
         }
         let lanes = self.lanes.get_or_insert_with(|| Lanes::open(self.scope, self.disk));
-        let mut fresh = lanes.empty.try_recv().unwrap_or_else(|_| Block::new(BLOCK));
+        let mut fresh = lanes.empty.try_recv().or_else(|_| Block::new(BLOCK))?;
         fresh.clear();
         let full = std::mem::replace(&mut self.block, fresh);
         // Whoever ends the lanes tells what happened.
@@ -132,10 +137,12 @@ impl Behind<'_, '_> {
         let number = self.ledger.len / BLOCK as u64;
         let mut ledger = self.ledger;
         if let Some(lanes) = self.lanes.take() {
-            ledger.sums = lanes.end()?;
+            let mut sums = lanes.end()?;
+            sums.sort_unstable_by_key(|&(number, _)| number);
+            ledger.sums = sums.into_iter().map(|(_, sum)| sum).collect();
         }
         if !self.block.filled().is_empty() {
-            ledger.sums.push((number, xxh3_128(self.block.filled())));
+            ledger.sums.push(xxh3_128(self.block.filled()));
             self.file.write_all_at(self.block.filled(), number * BLOCK as u64)?;
         }
         if self.reserved > ledger.len {
@@ -167,6 +174,17 @@ impl Write for Behind<'_, '_> {
         Ok(taken)
     }
 
+    fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        if self.at == self.ledger.len {
+            self.ledger.starts.push(self.at);
+        }
+        while !bytes.is_empty() {
+            let written = self.write(bytes)?;
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
@@ -186,52 +204,147 @@ impl Seek for Behind<'_, '_> {
 }
 
 impl Ledger {
-    /// Reads the file back; if it is not what was written, says where.
+    /// Whether the file is one of several blocks.
+    pub fn is_large(&self) -> bool {
+        self.sums.len() > 1
+    }
+
+    /// Reads the file back from the disk; if it is not what was written, says where. `records` looks at what is read: the
+    /// number of records, if they are shown to be sound.
     ///
     /// # Errors
     /// What is wrong, or what the system says.
-    pub fn compare(&self, file: &File) -> Result<(), String> {
+    pub fn read_back(&self, file: &File, records: Option<&dyn ReadBack>) -> Result<Option<u64>, String> {
         let len = file.metadata().map_err(|error| error.to_string())?.len();
         if len != self.len {
             return Err(format!("it has {len} bytes, and {} were written", self.len));
         }
         let disk = Disk::new(file);
-        let next = AtomicUsize::new(0);
-        let lane = || {
-            let mut block = Block::new(BLOCK);
-            while let Some(&(number, sum)) = self.sums.get(next.fetch_add(1, Ordering::Relaxed)) {
-                self.compare_block(&disk, &mut block, number, sum)?;
-            }
-            Ok(())
-        };
-        std::thread::scope(|scope| {
-            let more: Vec<_> = (1..LANES.min(self.sums.len())).map(|_| scope.spawn(lane)).collect();
+        let count = self.sums.len();
+        let edge = |lane: usize| count * lane / LANES;
+        let lane = |number: usize| self.lane(&disk, edge(number)..edge(number + 1), records);
+        let read: Vec<_> = std::thread::scope(|scope| {
+            let lane = &lane;
+            let lanes: Vec<_> = (0..LANES).map(|number| scope.spawn(move || lane(number))).collect();
             let gone = |_| Err("a thread that reads has died".to_owned());
-            let ended: Vec<_> = more.into_iter().map(|lane| lane.join().unwrap_or_else(gone)).collect();
-            ended.into_iter().fold(lane(), Result::and)
-        })
+            lanes.into_iter().map(|lane| lane.join().unwrap_or_else(gone)).collect()
+        });
+        let lanes = read.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let Some(records) = records.filter(|_| lanes.iter().all(Lane::is_sound)) else { return Ok(None) };
+        let front: Vec<u8> = lanes.iter().flat_map(|lane| &lane.front).copied().collect();
+        let back: Vec<u8> = lanes.iter().flat_map(|lane| &lane.rest).copied().collect();
+        let stretches: Vec<Stretch> = lanes.into_iter().map(|lane| lane.stretch).collect();
+        Ok(records.join(&stretches, &front, &back))
     }
 
-    fn compare_block(&self, disk: &Disk<'_>, block: &mut Block, number: u64, sum: u128) -> Result<(), String> {
+    /// Reads some blocks, and the records that start in them.
+    fn lane<'r>(
+        &self,
+        disk: &Disk<'_>,
+        blocks: Range<usize>,
+        records: Option<&'r dyn ReadBack>,
+    ) -> Result<Lane<'r>, String> {
+        let front_len = records.map_or(0, |records| records.front_len());
+        let [start, end] = [blocks.start, blocks.end].map(|block| match block {
+            0 => front_len.min(self.len),
+            block if block == self.sums.len() => self.len,
+            block => self.first_start(block as u64 * BLOCK as u64),
+        });
+        let mut lane = Lane::new(start..end, records);
+        let mut block = Block::new(BLOCK).map_err(|error| error.to_string())?;
+        let mut number = blocks.start;
+        // The last record may reach into blocks of the next lane.
+        while number < blocks.end || lane.is_sound() && (number as u64) < end.div_ceil(BLOCK as u64) {
+            let Some(&sum) = self.sums.get(number) else { break };
+            self.read_block(disk, &mut block, number as u64, sum)?;
+            lane.take(number as u64 * BLOCK as u64, block.filled());
+            number += 1;
+        }
+        Ok(lane)
+    }
+
+    /// Where the first record starts at or behind an offset, of those of which it is known.
+    fn first_start(&self, offset: u64) -> u64 {
+        let index = self.starts.partition_point(|&start| start < offset);
+        self.starts.get(index).copied().unwrap_or(self.len)
+    }
+
+    /// Reads a block from the disk, and holds it against what was written.
+    fn read_block(&self, disk: &Disk<'_>, block: &mut Block, number: u64, sum: u128) -> Result<(), String> {
         let offset = number * BLOCK as u64;
         let len = usize::try_from(self.len - offset).unwrap_or(usize::MAX).min(BLOCK);
-        let patched = |(at, patch): &(u64, Vec<u8>)| *at < offset + len as u64 && offset < at + patch.len() as u64;
         // What was written through the page cache is there still, and only a way past it leads to the disk.
-        let read = if len < BLOCK || self.patches.iter().any(patched) { Disk::read_past } else { Disk::read_into };
-        read(disk, block, offset, len).map_err(|error| error.to_string())?;
+        disk.read_past(block, offset, len).map_err(|error| error.to_string())?;
         let bytes = block.filled();
-        let differs = || format!("the bytes from 0x{offset:X} on are not those that were written");
-        for (at, patch) in &self.patches {
-            for (at, &byte) in (*at..).zip(patch).filter(|(at, _)| (offset..offset + len as u64).contains(at)) {
-                let place = &mut bytes[(at - offset) as usize];
-                if *place != byte {
-                    return Err(differs());
-                }
-                // As it was when the sum was made.
-                *place = 0;
+        let inside = offset..offset + len as u64;
+        let patches =
+            self.patches.iter().filter(|(at, patch)| *at < inside.end && inside.start < at + patch.len() as u64);
+        let patches: Vec<_> = patches.collect();
+        let patched = || {
+            let all = patches.iter().flat_map(|(at, patch)| (*at..).zip(patch)).filter(|(at, _)| inside.contains(at));
+            all.map(|(at, &byte)| ((at - offset) as usize, byte))
+        };
+        let mut same = patched().all(|(at, byte)| bytes[at] == byte);
+        // As it was when the sum was made.
+        patched().for_each(|(at, _)| bytes[at] = 0);
+        same &= xxh3_128(bytes) == sum;
+        patched().for_each(|(at, byte)| bytes[at] = byte);
+        if same { Ok(()) } else { Err(format!("the bytes from 0x{offset:X} on are not those that were written")) }
+    }
+}
+
+/// Takes the records that start in a range of the file from blocks that follow each other.
+struct Lane<'r> {
+    records: Option<&'r dyn ReadBack>,
+    range: Range<u64>,
+    stretch: Stretch,
+    /// What stands in front of the first record of the file.
+    front: Vec<u8>,
+    /// The beginning of a record that the last block cut off.
+    rest: Vec<u8>,
+}
+
+impl<'r> Lane<'r> {
+    fn new(range: Range<u64>, records: Option<&'r dyn ReadBack>) -> Self {
+        let stretch = Stretch::new(range.start);
+        Lane { records, range, stretch, front: Vec::new(), rest: Vec::new() }
+    }
+
+    /// Whether nothing was seen that is not as it should be.
+    fn is_sound(&self) -> bool {
+        self.records.is_some()
+    }
+
+    /// Takes the next block, which stands at `offset`.
+    fn take(&mut self, offset: u64, block: &[u8]) {
+        let Some(records) = self.records else { return };
+        let place = |at: u64| usize::try_from(at.saturating_sub(offset)).unwrap_or(usize::MAX).min(block.len());
+        if offset == 0 {
+            self.front = block[..place(records.front_len())].to_vec();
+        }
+        let bytes = &block[place(self.range.start)..place(self.range.end)];
+        if self.take_records(records, bytes).is_none() {
+            self.records = None;
+        }
+    }
+
+    fn take_records(&mut self, records: &dyn ReadBack, mut bytes: &[u8]) -> Option<()> {
+        while !self.rest.is_empty() && !bytes.is_empty() {
+            let before = self.rest.len();
+            let (more, behind) = bytes.split_at(bytes.len().min(before.max(PIECE)));
+            self.rest.extend_from_slice(more);
+            let taken = records.take(&mut self.stretch, &self.rest)?;
+            if let Some(used) = taken.checked_sub(before) {
+                self.rest.clear();
+                bytes = &bytes[used..];
+            } else {
+                self.rest.drain(..taken);
+                bytes = behind;
             }
         }
-        if xxh3_128(bytes) == sum { Ok(()) } else { Err(differs()) }
+        let taken = records.take(&mut self.stretch, bytes)?;
+        self.rest.extend_from_slice(bytes.get(taken..)?);
+        Some(())
     }
 }
 
@@ -264,15 +377,15 @@ mod tests {
         file.read_exact_at(&mut found, 0).unwrap();
         assert!(found == expected);
         assert_eq!(file.metadata().unwrap().len(), expected.len() as u64);
-        assert_eq!(ledger.compare(&file), Ok(()));
+        assert_eq!(ledger.read_back(&file, None), Ok(None));
         for at in [0, 4, BLOCK - 1, BLOCK, expected.len() - 8, expected.len() - 1] {
             file.write_all_at(&[expected[at] ^ 1], at as u64).unwrap();
-            assert!(ledger.compare(&file).is_err(), "byte {at}");
+            assert!(ledger.read_back(&file, None).is_err(), "byte {at}");
             file.write_all_at(&[expected[at]], at as u64).unwrap();
         }
-        assert_eq!(ledger.compare(&file), Ok(()));
+        assert_eq!(ledger.read_back(&file, None), Ok(None));
         file.set_len(expected.len() as u64 - 1).unwrap();
-        assert!(ledger.compare(&file).is_err());
+        assert!(ledger.read_back(&file, None).is_err());
     }
 
     #[test]
@@ -281,7 +394,7 @@ mod tests {
         let (written, ledger) = write_behind(&file, |out| out.write_all(&[7; 2 * BLOCK])).unwrap();
         written.unwrap();
         assert_eq!(file.metadata().unwrap().len(), 2 * BLOCK as u64);
-        assert_eq!(ledger.compare(&file), Ok(()));
+        assert_eq!(ledger.read_back(&file, None), Ok(None));
     }
 
     #[test]

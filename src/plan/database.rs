@@ -44,24 +44,44 @@ pub fn options<K: AsRef<[u8]>, V: AsRef<[u8]>>(
     let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let time = u32::try_from(given.unwrap_or_else(now)).unwrap_or(u32::MAX);
-    let style = if format == Format::Flat { flat_style(records) } else { flat::Style::Escaped };
+    let style = if format == Format::Flat { FlatNeed::of(records).style() } else { flat::Style::Escaped };
     WriteOptions { order, time, style }
 }
 
-/// Text values of 2.4 and older hold TABs, which those releases read only raw and later ones read both ways; so they
-/// are written raw, unless some byte can't be.
-fn flat_style<K: AsRef<[u8]>, V: AsRef<[u8]>>(records: impl IntoIterator<Item = (K, V)>) -> flat::Style {
-    let mut tabs = false;
-    // Without an early end the compiler looks at many bytes at once.
-    let any = |bytes: &[u8], wanted: fn(u8) -> bool| bytes.iter().fold(false, |found, &byte| found | wanted(byte));
-    for (key, value) in records {
-        let (key, value) = (key.as_ref(), value.as_ref());
-        if any(key, unwritable) || any(value, unwritable) {
-            return flat::Style::Escaped;
+/// What the bytes of records ask of a flat file, the most last.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum FlatNeed {
+    /// Nothing: no style changes them.
+    Nothing,
+    /// Text values of 2.4 and older hold TABs, which those releases read only raw and later ones read both ways; so they
+    /// are written raw, unless some byte can't be.
+    Tabs,
+    /// A byte that only an escape stands for.
+    Escapes,
+}
+
+impl FlatNeed {
+    /// What some records ask for.
+    pub fn of<K: AsRef<[u8]>, V: AsRef<[u8]>>(records: impl IntoIterator<Item = (K, V)>) -> Self {
+        let mut need = FlatNeed::Nothing;
+        // Without an early end the compiler looks at many bytes at once.
+        let any = |bytes: &[u8], wanted: fn(u8) -> bool| bytes.iter().fold(false, |found, &byte| found | wanted(byte));
+        for (key, value) in records {
+            let (key, value) = (key.as_ref(), value.as_ref());
+            if any(key, unwritable) || any(value, unwritable) {
+                return FlatNeed::Escapes;
+            }
+            if any(value, |byte| byte == b'\t') {
+                need = FlatNeed::Tabs;
+            }
         }
-        tabs = tabs || any(value, |byte| byte == b'\t');
+        need
     }
-    if tabs { flat::Style::Raw } else { flat::Style::Escaped }
+
+    /// The style that meets it.
+    pub fn style(self) -> flat::Style {
+        if self == FlatNeed::Tabs { flat::Style::Raw } else { flat::Style::Escaped }
+    }
 }
 
 /// Whether a flat file can hold a byte only as an escape.
@@ -72,7 +92,7 @@ pub fn unwritable(byte: u8) -> bool {
 /// Writes `records`, which stand in the order of `options`, as a new file.
 ///
 /// The encoder decodes what it made and holds it against the records; what is read back is held against what it made, and
-/// verified as a file that came from somewhere else.
+/// shown to be sound: a large file while it is read, another one as a file that came from somewhere else.
 ///
 /// # Errors
 /// When the format can't hold a record, when a system call fails, or when what is read back is not what was written. The
@@ -126,9 +146,10 @@ pub fn prepare<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     let written = write_behind(safe.file(), |out| container::write(out, format, records, options));
     let written = written.map_err(WriteError::Io).and_then(|(written, ledger)| Ok((written?, ledger)));
     let (written, ledger) = written.map_err(|error| Failure::file(target.path, error, next))?;
-    safe.check(|file| {
-        ledger.compare(file)?;
-        verify(file, format)
+    let proof = container::read_back(format, options).filter(|_| ledger.is_large());
+    safe.check(|file| match ledger.read_back(file, proof.as_deref())? {
+        Some(records) if records == written.records => Ok(()),
+        _ => verify(file, format),
     })?;
     Ok(Prepared { safe, written })
 }

@@ -4,34 +4,44 @@
 
 use std::fs::File;
 use std::io;
-use std::num::NonZeroU64;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{Advice, FallocateFlags, Mode, OFlags};
+use memmap2::MmapMut;
+use rustix::fs::{FallocateFlags, Mode, OFlags};
 
 /// What addresses, offsets and lengths must be multiples of to go past the page cache.
 const PAGE: usize = 4096;
 
+/// What a buffer is aligned to, so that it can consist of huge pages: whole stretches of memory go to a disk, and come from
+/// it, much faster than scattered pages.
+const HUGE_PAGE: usize = 2 << 20;
+
 /// A buffer that may go past the page cache.
 pub struct Block {
-    bytes: Vec<u8>,
+    bytes: MmapMut,
     start: usize,
     len: usize,
 }
 
 impl Block {
     /// An empty block with room for `room` bytes, a multiple of [`PAGE`].
-    pub fn new(room: usize) -> Self {
-        let bytes = vec![0; room + PAGE];
-        let start = bytes.as_ptr().align_offset(PAGE).min(PAGE);
-        Block { bytes, start, len: 0 }
+    ///
+    /// # Errors
+    /// If there is no memory.
+    pub fn new(room: usize) -> io::Result<Self> {
+        // What is never touched takes no memory.
+        let bytes = MmapMut::map_anon(room + HUGE_PAGE)?;
+        // Where the system has none, small pages do.
+        let _ = bytes.advise(memmap2::Advice::HugePage);
+        let start = bytes.as_ptr().align_offset(HUGE_PAGE).min(HUGE_PAGE);
+        Ok(Block { bytes, start, len: 0 })
     }
 
     fn room(&mut self) -> &mut [u8] {
-        let end = self.bytes.len() - PAGE + self.start;
+        let end = self.bytes.len() - HUGE_PAGE + self.start;
         &mut self.bytes[self.start..end]
     }
 
@@ -103,17 +113,6 @@ impl<'f> Disk<'f> {
             }
         }
         self.file.write_all_at(bytes, offset)
-    }
-
-    /// Reads `len` bytes into a block and into the page cache, for those who read the file next.
-    ///
-    /// # Errors
-    /// What the system says, and if the file ends before.
-    pub fn read_into(&self, block: &mut Block, offset: u64, len: usize) -> io::Result<()> {
-        // Else it is read in small pieces.
-        let _ = rustix::fs::fadvise(self.file, offset, NonZeroU64::new(len as u64), Advice::WillNeed);
-        block.len = len;
-        self.file.read_exact_at(block.filled(), offset)
     }
 
     /// Reads `len` bytes into a block, past the page cache.

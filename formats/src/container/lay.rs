@@ -8,13 +8,15 @@
 
 use std::io::{self, Seek, SeekFrom, Write};
 
+use super::read_back::Found;
+
 /// A batch has two to this power of numbers: some 1 to 2 MiB of mailboxes.
 const BATCH_BITS: u8 = 13;
 /// Batches that are encoded side by side before they are written, and bytes of keys and values: fewer if they are long.
-const GROUP: usize = 8;
+const GROUP: usize = 6;
 const GROUP_LEN: usize = 32 << 20;
 /// More levels than any format has.
-const LEVELS: usize = 32;
+pub(super) const LEVELS: usize = 32;
 
 /// A format as a file of it is written.
 pub(super) trait Layout: Sync {
@@ -228,8 +230,14 @@ pub(super) trait Node: Sync {
     fn place(&self, number: u64, end: u64, level: u8, key: &[u8], value: &[u8]) -> Result<(u64, u64), Self::Error>;
     /// Puts a record behind what is in `bytes`, which start at offset `start` of the file.
     fn put(&self, bytes: &mut Vec<u8>, start: u64, record: &Placed<'_>);
-    /// Whether exactly this record stands in `bytes` at `from`; answers where it ends.
+    /// Whether exactly this record stands in `bytes` at `from`, its sums apart; answers where it ends.
     fn reads(&self, bytes: &[u8], start: u64, from: usize, record: &Placed<'_>) -> Option<usize>;
+    /// The record that follows in `bytes` at `from`, every sum of it looked at, with its pointers; `None` if no more than a
+    /// part of one does, or something else does.
+    ///
+    /// # Errors
+    /// `None` if it is not as it should be.
+    fn found<'b>(&self, bytes: &'b [u8], from: usize, pointers: &mut [u64; LEVELS]) -> Option<Option<Found<'b>>>;
     /// The bytes of a record that hold pointers or depend on them, and where they start in it.
     fn head(&self, key_len: u64, value_len: u64, pointers: &[u64]) -> (u64, Vec<u8>);
     /// What stands behind `count` records that end at `end`, and what in front of them, with the pointers of the head.

@@ -22,6 +22,7 @@ mod lay;
 pub mod lmdb;
 pub mod order;
 pub mod pages;
+mod read_back;
 pub mod shape;
 pub mod skiplist;
 pub mod sql;
@@ -36,6 +37,7 @@ use std::fmt;
 pub use append::{AppendError, Appended, Operation, Step, append};
 pub use detect::{Detection, detect, detect_named};
 pub use order::{KeyOrder, OrderTally};
+pub use read_back::{ReadBack, Stretch, read_back};
 pub use write::{WriteError, WriteOptions, Written, write};
 
 use crate::finding::Sink;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Seek, SeekFrom, Write};
 
+use super::read_back::{skiplist_options, twoskip_options};
 use super::{Format, KeyOrder, flat, skiplist, twom, twoskip};
 
 /// What a file needs to know beside its records.
@@ -43,7 +44,8 @@ pub enum WriteError {
 }
 
 /// Writes `records`, sorted in the order of `options`, as a new file of `format` from the beginning of `out`. The same
-/// records and options give the same bytes.
+/// records and options give the same bytes. What is written in one go starts with a record, but for what stands in front of
+/// the first one and behind the last.
 ///
 /// # Errors
 /// When the records do not ascend or the format can't hold one, and what the system says. `out` then holds a part.
@@ -62,12 +64,10 @@ where
     let records = records.into_iter().inspect(|_| count += 1);
     match format {
         Format::Skiplist => {
-            let options = skiplist::Options { order: options.order, last_recovery: options.time };
-            skiplist::write(&mut *out, records, options)?;
+            skiplist::write(&mut *out, records, skiplist_options(options))?;
         }
         Format::Twoskip => {
-            let options = twoskip::writer::Options { order: options.order, ..Default::default() };
-            twoskip::writer::write(&mut *out, records, options)?;
+            twoskip::writer::write(&mut *out, records, twoskip_options(options))?;
         }
         // Cyrus reads no other order of keys than bytewise; records that come in another one are refused.
         Format::Twom => {

@@ -114,7 +114,10 @@ impl Plan<'_, '_, '_> {
         if self.format == Format::Show {
             return self.lines(raw.pairs(), out);
         }
-        let options = database::options(self.format, order, raw.pairs());
+        let mut options = database::options(self.format, order, std::iter::empty::<(&[u8], &[u8])>());
+        if self.format == Format::Flat {
+            options.style = raw.flat_need().style();
+        }
         self.database(raw.pairs(), &options)
     }
 

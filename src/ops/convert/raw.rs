@@ -5,6 +5,7 @@ use rayon::prelude::*;
 use super::Held;
 use crate::formats::container::KeyOrder;
 use crate::ops::reading::Reading;
+use crate::plan::database::FlatNeed;
 
 /// All records of a source in one order, 32 bytes each beside the source.
 #[derive(Debug)]
@@ -16,15 +17,20 @@ impl<'a> Raw<'a> {
     /// Reads all records and puts them in `order`, or leaves them in the source's own.
     pub fn new(reading: &Reading<'a, '_>, order: Option<KeyOrder>) -> Self {
         let read = |part| {
-            let mut records = Vec::new();
+            let (mut records, mut ascend) = (Vec::new(), true);
             reading.walk(part, &mut |record| {
-                records.push(Held::new(record));
+                let held = Held::new(record);
+                // While both are in a cache.
+                ascend = ascend && follows(order, records.last(), &held);
+                records.push(held);
                 true
             });
-            records
+            (records, ascend)
         };
-        let mut raw = Raw { parts: (0..reading.parts()).into_par_iter().map(read).collect() };
-        if let Some(order) = order.filter(|&order| !raw.stands_in(order)) {
+        let read: Vec<(Vec<Held<'a>>, bool)> = (0..reading.parts()).into_par_iter().map(read).collect();
+        let within = read.iter().all(|(_, ascend)| *ascend);
+        let mut raw = Raw { parts: read.into_iter().map(|(records, _)| records).collect() };
+        if let Some(order) = order.filter(|&order| !within || !raw.parts_follow(order)) {
             let mut all: Vec<Held<'a>> = std::mem::take(&mut raw.parts).into_iter().flatten().collect();
             all.par_sort_by(|a, b| order.compare(a.key(), b.key()));
             raw.parts = vec![all];
@@ -32,16 +38,26 @@ impl<'a> Raw<'a> {
         raw
     }
 
-    /// Whether the keys ascend in `order`.
-    fn stands_in(&self, order: KeyOrder) -> bool {
-        let ascend = |a: &Held<'_>, b: &Held<'_>| order.compare(a.key(), b.key()).is_lt();
-        let within = self.parts.par_iter().all(|part| part.is_sorted_by(ascend));
+    /// Whether each part starts behind the key that the one before ends with.
+    fn parts_follow(&self, order: KeyOrder) -> bool {
         let ends = self.parts.iter().filter_map(|part| Some((part.first()?, part.last()?)));
-        within && ends.clone().zip(ends.skip(1)).all(|((_, last), (first, _))| ascend(last, first))
+        ends.clone().zip(ends.skip(1)).all(|((_, last), (first, _))| follows(Some(order), Some(last), first))
+    }
+
+    /// What a flat file must be like to hold them.
+    pub fn flat_need(&self) -> FlatNeed {
+        let need = |part: &Vec<Held<'a>>| FlatNeed::of(part.iter().map(|held| (held.key(), held.value())));
+        self.parts.par_iter().map(need).max().unwrap_or(FlatNeed::Nothing)
     }
 
     /// The records.
     pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.parts.iter().flatten().map(|held| (held.key(), held.value()))
     }
+}
+
+/// Whether a record may follow another one in `order`, if there is one to keep.
+fn follows(order: Option<KeyOrder>, before: Option<&Held<'_>>, held: &Held<'_>) -> bool {
+    let ordered = order.zip(before);
+    ordered.is_none_or(|(order, before)| order.compare(before.key(), held.key()).is_lt())
 }

@@ -3,6 +3,7 @@
 mod append;
 mod carve;
 pub mod layout;
+mod read_back;
 pub mod rules;
 mod scan;
 mod tiles;
@@ -14,6 +15,7 @@ use memchr::memchr;
 
 pub use append::append;
 pub use layout::Style;
+pub use read_back::ReadBack;
 
 use super::{Carved, CyrusOutcome, Database, Depth, Format, KeyOrder, OrderTally, Record, Transaction, View};
 use crate::finding::Sink;

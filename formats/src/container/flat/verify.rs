@@ -17,7 +17,7 @@ use crate::finding::{Finding, Rule, Sink};
 use crate::image::{Cursor, Span};
 
 /// What the magics of all other engines begin with.
-const FOREIGN: [&[u8]; 3] = [b"\xA1\x02\x8B\x0D", b"PIKSOREZ", b"ZEROSKIP"];
+pub(super) const FOREIGN: [&[u8]; 3] = [b"\xA1\x02\x8B\x0D", b"PIKSOREZ", b"ZEROSKIP"];
 
 /// Checks the whole file; see [`Database::verify`](crate::container::Database::verify).
 pub fn verify(cursor: Cursor<'_>, depth: Depth, sink: &mut Sink<'_>) {
@@ -58,25 +58,28 @@ fn is_sound(cursor: Cursor<'_>) -> bool {
 }
 
 /// Whole lines with nothing to report.
-struct Part<'a> {
+pub(super) struct Part<'a> {
+    /// Number of lines.
+    pub lines: u64,
     /// The key of the first line.
-    first: &'a [u8],
+    pub first: &'a [u8],
     /// The key of the last one.
-    last: &'a [u8],
+    pub last: &'a [u8],
     /// Whether there are raw TABs in values.
-    raw: bool,
+    pub raw: bool,
     /// Whether there are escaped ones.
-    escaped: bool,
+    pub escaped: bool,
 }
 
 impl<'a> Part<'a> {
     /// Reads the lines from `start` to `end`; `None` as soon as one is worth a finding, or if there is none.
-    fn read(cursor: Cursor<'a>, start: u64, end: u64) -> Option<Self> {
+    pub(super) fn read(cursor: Cursor<'a>, start: u64, end: u64) -> Option<Self> {
         let found = Cell::new(false);
         let mut sink = |_| found.set(true);
         let mut pass = Pass { sink: &mut sink, before: None, in_order: true, styles: Styles::default() };
-        let mut first = None;
+        let (mut first, mut lines) = (None, 0u64);
         for piece in scan::pieces(cursor, start, end) {
+            lines = lines.saturating_add(1);
             pass.piece(&piece);
             if found.get() {
                 return None;
@@ -86,7 +89,7 @@ impl<'a> Part<'a> {
         let Pass { sink, before, styles, .. } = pass;
         styles.judge(sink);
         let (raw, escaped) = (styles.raw.count > 0, styles.escaped.count > 0);
-        (!found.get()).then_some(Part { first: first?, last: before?.key, raw, escaped })
+        (!found.get()).then_some(Part { lines, first: first?, last: before?.key, raw, escaped })
     }
 }
 

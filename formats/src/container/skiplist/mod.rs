@@ -27,7 +27,7 @@ mod writer;
 
 pub use append::append;
 pub use scan::{Item, Scan};
-pub use writer::{Options, WriteError, Written, write};
+pub use writer::{Options, WriteError, Written, read_back, write};
 
 use std::sync::OnceLock;
 

@@ -4,10 +4,11 @@ use std::cmp::Ordering;
 use std::io::{self, Seek, Write};
 
 use super::layout::{
-    self, FIRST_RECORD, Header, MAX_FILE_LEN, MAX_LEVEL, NodeKind, VERSION, encode_node, node_len, pad4,
+    self, Broken, FIRST_RECORD, Header, MAX_FILE_LEN, MAX_LEVEL, NodeKind, VERSION, encode_node, node_len, pad4,
 };
 use crate::container::KeyOrder;
-use crate::container::lay::{self, List, Node, Placed};
+use crate::container::lay::{self, LEVELS, List, Node, Placed};
+use crate::container::read_back::{Found, ReadBack};
 use crate::image::Cursor;
 
 /// How a file is written.
@@ -66,6 +67,11 @@ pub fn write<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     Ok(Written { records, len })
 }
 
+/// What tells of a file written with `options` whether it is sound.
+pub fn read_back(options: Options) -> impl ReadBack {
+    List(Fresh(options))
+}
+
 /// The nodes of a new file.
 struct Fresh(Options);
 
@@ -117,6 +123,18 @@ impl Node for Fresh {
         let leads = node.pointers().map(u64::from).eq(record.pointers.iter().copied());
         let in_place = start.checked_add(node.offset) == Some(record.offset);
         usize::try_from(node.end()).ok().filter(|_| same && leads && in_place)
+    }
+
+    fn found<'b>(&self, bytes: &'b [u8], from: usize, pointers: &mut [u64; LEVELS]) -> Option<Option<Found<'b>>> {
+        let node = match layout::Node::read(Cursor::new(bytes), from as u64) {
+            Ok(node) => node,
+            Err(Broken::Head | Broken::Key(_) | Broken::Value(_) | Broken::Pointers) => return Some(None),
+            Err(_) => return None,
+        };
+        let end = usize::try_from(node.end()).ok()?;
+        pointers.iter_mut().zip(node.pointers()).for_each(|(to, from)| *to = from.into());
+        let sound = node.kind == NodeKind::Inorder && node.is_flawless();
+        sound.then_some(Some(Found { range: from..end, key: node.key, level: node.level() }))
     }
 
     fn head(&self, key_len: u64, value_len: u64, pointers: &[u64]) -> (u64, Vec<u8>) {

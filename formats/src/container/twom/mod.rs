@@ -20,7 +20,7 @@ mod versions;
 mod view;
 mod writer;
 
-pub use writer::{Options, uuid, write};
+pub use writer::{Options, read_back, uuid, write};
 
 use self::file::File;
 use super::{Carved, CyrusOutcome, Database, Depth, Format, KeyOrder, OrderTally, Record, Transaction, View};

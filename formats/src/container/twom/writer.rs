@@ -5,10 +5,11 @@ use std::io::{self, Seek, Write};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use super::layout::{
-    ALIGN, FIRST_OFFSET, GROWTH, HEADER_LEN, Head, Header, MAX_LEVEL, SHORT_KEY_MAX, SHORT_VALUE_MAX, Sums, Type,
-    VERSION, XXH_SUMS,
+    ALIGN, FIRST_OFFSET, GROWTH, HEADER_LEN, Head, Header, MARK_LEN, MAX_LEVEL, SHORT_KEY_MAX, SHORT_VALUE_MAX, Sums,
+    Type, VERSION, XXH_SUMS,
 };
-use crate::container::lay::{self, List, Node, Placed};
+use crate::container::lay::{self, LEVELS, List, Node, Placed};
+use crate::container::read_back::{Found, ReadBack};
 use crate::image::Cursor;
 
 /// What a new database is to be like.
@@ -47,6 +48,11 @@ pub fn write<W: Write + Seek, K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
 ) -> io::Result<W> {
     lay::write(&List(Fresh(options)), &mut out, records)?;
     Ok(out)
+}
+
+/// What tells of a file written with `options` whether it is sound.
+pub fn read_back(options: Options) -> impl ReadBack {
+    List(Fresh(options))
 }
 
 fn invalid(message: &'static str) -> io::Error {
@@ -123,14 +129,33 @@ impl Node for Fresh {
     fn reads(&self, bytes: &[u8], start: u64, from: usize, record: &Placed<'_>) -> Option<usize> {
         let cursor = Cursor::new(bytes);
         let head = Head::decode(cursor, from as u64).filter(|head| matches!(head.kind, Type::Add | Type::FatAdd))?;
-        let sound =
-            head.head_agrees(cursor, Sums::Xxh) && head.tail_agrees(cursor, Sums::Xxh) && head.is_filled(cursor);
+        let sound = head.end <= cursor.len() && head.is_filled(cursor);
         let same = head.key(cursor) == record.key && head.value(cursor) == record.value;
         let level = usize::from(head.level) == record.pointers.len() && head.pointer(cursor, 1) == 0;
         let mut pointers = (0..).zip(record.pointers);
         let leads = pointers.all(|(level, &pointer)| head.pointer(cursor, word_of(level)) == pointer);
         let in_place = start.checked_add(head.offset) == Some(record.offset);
         usize::try_from(head.end).ok().filter(|_| sound && same && level && leads && in_place)
+    }
+
+    fn found<'b>(&self, bytes: &'b [u8], from: usize, pointers: &mut [u64; LEVELS]) -> Option<Option<Found<'b>>> {
+        let cursor = Cursor::new(bytes);
+        // The shortest item, and more than the lengths of any.
+        if cursor.rest(from as u64).len() < MARK_LEN as usize {
+            return Some(None);
+        }
+        let head = Head::decode(cursor, from as u64)?;
+        if head.kind == Type::Commit || head.end > cursor.len() {
+            return Some(None);
+        }
+        let sums = head.head_agrees(cursor, Sums::Xxh) && head.tail_agrees(cursor, Sums::Xxh);
+        let formed = head.kind == kind(head.key_len, head.value_len) && head.key_len > 0 && head.is_filled(cursor);
+        for (level, to) in (0..head.level).zip(pointers) {
+            *to = head.pointer(cursor, word_of(level));
+        }
+        let sound = sums && formed && head.pointer(cursor, 1) == 0;
+        let range = from..usize::try_from(head.end).ok()?;
+        sound.then_some(Some(Found { range, key: head.key(cursor), level: head.level.into() }))
     }
 
     fn head(&self, key_len: u64, value_len: u64, pointers: &[u64]) -> (u64, Vec<u8>) {

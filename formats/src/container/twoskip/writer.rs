@@ -8,7 +8,8 @@ use super::layout::{
     is_blank,
 };
 use crate::container::KeyOrder;
-use crate::container::lay::{self, List, Node, Placed};
+use crate::container::lay::{self, LEVELS, List, Node, Placed};
+use crate::container::read_back::{Found, ReadBack};
 use crate::image::Cursor;
 
 /// What a new database is to be like.
@@ -38,6 +39,11 @@ pub fn write<W: Write + Seek, K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
 ) -> io::Result<W> {
     lay::write(&List(Fresh(options)), &mut out, records)?;
     Ok(out)
+}
+
+/// What tells of a file written with `options` whether it is sound.
+pub fn read_back(options: Options) -> impl ReadBack {
+    List(Fresh(options))
 }
 
 /// Puts type, level, lengths, empty pointers and empty check sums.
@@ -136,11 +142,34 @@ impl Node for Fresh {
         let at = record.offset.checked_sub(start)?;
         let blank = (from as u64..at).step_by(8).all(|at| is_blank(cursor, at));
         let head = Head::decode(cursor, at).filter(|head| blank && head.kind == Type::Record)?;
-        let sound = head.head_is_right(cursor) && head.tail_is_right(cursor) && head.padding_is_zero(cursor);
+        let sound = head.end <= cursor.len() && head.padding_is_zero(cursor);
         let same = head.key(cursor) == record.key && head.value(cursor) == record.value;
         let next = head.pointer(cursor, 0) == 0 && usize::from(head.level) == record.pointers.len();
         let leads = (1..).zip(record.pointers).all(|(index, &pointer)| head.pointer(cursor, index) == pointer);
         usize::try_from(head.end).ok().filter(|_| sound && same && next && leads)
+    }
+
+    fn found<'b>(&self, bytes: &'b [u8], from: usize, pointers: &mut [u64; LEVELS]) -> Option<Option<Found<'b>>> {
+        let cursor = Cursor::new(bytes);
+        let mut at = from as u64;
+        while is_blank(cursor, at) {
+            at += ALIGN;
+        }
+        // A head's lengths take up to three words.
+        if cursor.rest(at).len() < MARK_LEN as usize {
+            return Some(None);
+        }
+        let head = Head::decode(cursor, at)?;
+        if head.kind == Type::Commit || head.end > cursor.len() {
+            return Some(None);
+        }
+        let sound = head.kind == Type::Record && head.head_is_right(cursor) && head.tail_is_right(cursor);
+        let filled = head.key_len > 0 && head.padding_is_zero(cursor) && head.pointer(cursor, 0) == 0;
+        for (index, to) in (1..=head.level).zip(pointers) {
+            *to = head.pointer(cursor, index);
+        }
+        let range = usize::try_from(at).ok()?..usize::try_from(head.end).ok()?;
+        (sound && filled).then_some(Some(Found { range, key: head.key(cursor), level: head.level.into() }))
     }
 
     fn head(&self, key_len: u64, value_len: u64, pointers: &[u64]) -> (u64, Vec<u8>) {
