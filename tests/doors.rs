@@ -407,7 +407,7 @@ fn callers_and_sessions_understand_each_other_by_lmtp() {
             assert_eq!(answers, meant);
             assert!(!pair.caller.is_lost() && !pair.server.closed);
             assert_eq!(pair.server.toy.boxes[&anna].1, [message.clone(), message.clone()]);
-            assert_eq!(pair.server.toy.boxes[&deep].1, [Vec::new()]);
+            assert_eq!(pair.server.toy.boxes[&deep].1, [Vec::<u8>::new()]);
         }
     }
 }

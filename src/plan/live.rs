@@ -166,8 +166,8 @@ impl LiveFile {
         records: impl Iterator<Item = (&'r [u8], &'r [u8])>,
         replaced: &dyn Fn(&[u8]) -> bool,
     ) -> Result<(), Failure> {
-        let mut records: Vec<(Cow<'r, [u8]>, Cow<'r, [u8]>)> =
-            records.map(|(key, value)| (key.into(), value.into())).collect();
+        type Bytes<'r> = Cow<'r, [u8]>;
+        let mut records: Vec<(Bytes<'r>, Bytes<'r>)> = records.map(|(key, value)| (key.into(), value.into())).collect();
         self.locked(|live| {
             live.mend()?;
             let image = live.image()?;

@@ -99,7 +99,7 @@ pub fn moving(bytes: &[u8], name: &[u8], to: &[u8]) -> Result<Vec<u8>, String> {
         true
     });
     let wanted = Key::Mailbox(Name::internal(name).into_form(Form::Db)).encode(style.keys);
-    let Some((key, value)) = records.iter_mut().find(|(key, _)| Some(&*key) == wanted.as_ref()) else {
+    let Some((key, value)) = records.iter_mut().find(|(key, _)| wanted.as_ref() == Some(key)) else {
         return Err(format!("there is no {}", String::from_utf8_lossy(name)));
     };
     let mut entry = decode(key, value, &style).entry.ok_or("its record can't be read")?.into_owned();

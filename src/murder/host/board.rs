@@ -90,8 +90,7 @@ impl Board {
         now: Duration,
     ) -> Option<String> {
         let mut deadly = None;
-        let Some(session) = self.sessions.get_mut(&conn) else { return None };
-        session.feed(bytes);
+        self.sessions.get_mut(&conn)?.feed(bytes);
         while let Some(step) = self.sessions.get_mut(&conn).and_then(Session::next_step) {
             match step {
                 Step::Ask(ask) => {
