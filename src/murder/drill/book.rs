@@ -24,6 +24,7 @@ const BOOK: &[(&str, &str)] = &[
     ("crash/create-at-every-step", include_str!("book/crash/create-at-every-step.toml")),
     ("crash/delete-at-every-step", include_str!("book/crash/delete-at-every-step.toml")),
     ("crash/rename-at-every-step", include_str!("book/crash/rename-at-every-step.toml")),
+    ("crash/transfer-at-every-step", include_str!("book/crash/transfer-at-every-step.toml")),
     ("master-down/delete-immediate", include_str!("book/master-down/delete-immediate.toml")),
     ("partition/backend", include_str!("book/partition/backend.toml")),
     ("partition/frontend", include_str!("book/partition/frontend.toml")),
