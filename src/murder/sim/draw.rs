@@ -75,7 +75,11 @@ fn cast(rng: &mut Rng) -> Cast {
 
 /// Where mailboxes probably are.
 fn guess(cast: &Cast) -> BTreeMap<Vec<u8>, HostId> {
-    cast.mailboxes.iter().filter(|(_, name)| name != KEPT.as_bytes()).map(|(host, name)| (name.clone(), *host)).collect()
+    cast.mailboxes
+        .iter()
+        .filter(|(_, name)| name != KEPT.as_bytes())
+        .map(|(host, name)| (name.clone(), *host))
+        .collect()
 }
 
 struct Draw {
