@@ -58,6 +58,8 @@ pub struct Host {
     owner: (u32, u32),
     pub mupdate: u16,
     pub imap: u16,
+    /// Where a backend takes mail without a login.
+    pub lmtp: u16,
     running: Option<Child>,
 }
 
@@ -155,9 +157,9 @@ impl Lab {
         let said = |line: &&str| !more.lines().any(|other| other.split(':').next() == line.split(':').next());
         let settings: Vec<&str> = settings.lines().filter(said).chain(more.lines()).collect();
         fs::write(folder.join("imapd.conf"), settings.join("\n") + "\n").expect("a configuration");
-        self.passwords(&folder.join("sasldb2"), &[&server], &["cyrus", "murder"]);
-        let (mupdate, imap) = (free_port(), free_port());
-        Host { name: server, folder, part, owner: self.owner, mupdate, imap, running: None }
+        self.passwords(&folder.join("sasldb2"), &[&server], &["cyrus", "murder", "mailproxy", "anna"]);
+        let (mupdate, imap, lmtp) = (free_port(), free_port(), free_port());
+        Host { name: server, folder, part, owner: self.owner, mupdate, imap, lmtp, running: None }
     }
 }
 
@@ -181,7 +183,7 @@ impl Host {
         let services = match self.part {
             Part::Master | Part::MasterAsItIs => service("mupdate", " -m", self.mupdate, 1),
             Part::Frontend(_) => service("mupdate", "", self.mupdate, 1),
-            Part::Backend(_) => service("imapd", "", self.imap, 0),
+            Part::Backend(_) => service("imapd", "", self.imap, 0) + &service("lmtpd", " -a", self.lmtp, 0),
         };
         let recover = format!("  recover cmd=\"{PROGRAMS}/ctl_cyrusdb -C {} -r\"\n", configuration.display());
         let recover = if self.part == Part::MasterAsItIs { "" } else { &recover };

@@ -1,6 +1,7 @@
 //! `coroner murder`: MUPDATE.
 
 mod drill;
+mod host;
 mod lists;
 mod password;
 mod query;

@@ -38,23 +38,26 @@ use super::reach::Reach;
 Examples:
   coroner murder serve --role master --db mailboxes.db --no-auth
   coroner murder serve --role frontend --db copy.db --no-auth --listen 127.0.0.1:3906 --master mup.example.com
+  coroner murder serve --role backend --db be1.db --no-auth --imap 127.0.0.1:1143 --lmtp 127.0.0.1:1024 --master mup.example.com --server-name be1
+  coroner murder serve --role frontend --db fe.db --no-auth --imap 127.0.0.1:2143 --master mup.example.com --peer be1=127.0.0.1:1143,127.0.0.1:1024
   coroner murder serve --role master --db mailboxes.db --listen 192.0.2.1:3905 --passwords passwords --tls-cert c.pem --tls-key k.pem")]
 pub struct Args {
     /// What to be
     #[arg(long, value_enum)]
-    role: RoleName,
+    pub(super) role: RoleName,
     /// The database
     #[arg(long, value_name = "FILE")]
-    db: PathBuf,
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:3905")]
-    listen: SocketAddr,
+    pub(super) db: PathBuf,
+    /// Where to listen for MUPDATE, 127.0.0.1:3905 if nothing is said; port 0 takes a free one. A host with --imap or --lmtp
+    /// listens for MUPDATE only if told to
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(super) listen: Option<SocketAddr>,
     /// Let anyone do anything; on loopback addresses only
     #[arg(long, conflicts_with = "passwords")]
-    no_auth: bool,
+    pub(super) no_auth: bool,
     /// Who may log in: lines of `coroner murder password`
     #[arg(long, value_name = "FILE")]
-    passwords: Option<PathBuf>,
+    pub(super) passwords: Option<PathBuf>,
     /// Take passwords from the sasldb2 of a Cyrus host instead, as they are there now; --server-name is their realm
     #[arg(long, value_name = "FILE", requires = "admins", conflicts_with_all = ["passwords", "no_auth"])]
     sasldb: Option<PathBuf>,
@@ -63,7 +66,7 @@ pub struct Args {
     admins: Vec<String>,
     /// Allow passwords to come in the clear from other hosts
     #[arg(long)]
-    allow_plain: bool,
+    pub(super) allow_plain: bool,
     /// Offer TLS with this certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -78,7 +81,7 @@ pub struct Args {
     config: KindName,
     /// The name to be known by
     #[arg(long, value_name = "NAME")]
-    server_name: Option<String>,
+    pub(super) server_name: Option<String>,
     /// Serve UPDATE even from an empty list: frontends that follow it forget all mailboxes
     #[arg(long)]
     allow_empty: bool,
@@ -87,38 +90,42 @@ pub struct Args {
     guard: bool,
     /// Most connections at a time
     #[arg(long, value_name = "N", default_value_t = 2048)]
-    max_connections: usize,
+    pub(super) max_connections: usize,
     /// Seconds that somebody may be silent
     #[arg(long, value_name = "SECONDS", default_value = "10800", value_parser = seconds)]
-    idle_timeout: Duration,
+    pub(super) idle_timeout: Duration,
     /// Seconds for logging in, for TLS to begin, and for what was sent to be read
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
-    patience: Duration,
+    pub(super) patience: Duration,
     /// Seconds until a failed login is answered
     #[arg(long, value_name = "SECONDS", default_value = "3", value_parser = seconds)]
     failed_login_pause: Duration,
     /// The master that a frontend follows; port 3905 unless one is named
     #[arg(long, value_name = "HOST:PORT", required_if_eq("role", "frontend"))]
-    master: Option<String>,
+    pub(super) master: Option<String>,
     /// Seconds until a frontend connects to its master again, or asks whether it is there
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
-    retry_delay: Duration,
+    pub(super) retry_delay: Duration,
     /// A frontend becomes a master when its own is gone for so many seconds; SIGUSR1 makes it one at once
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     promote: Option<Duration>,
     /// A frontend keeps its list if the master's would delete more than so many percent of it
     #[arg(long, value_name = "PERCENT", default_value_t = 20, value_parser = clap::value_parser!(u8).range(..=100))]
-    max_delete: u8,
+    pub(super) max_delete: u8,
     #[command(flatten)]
-    reach: Reach,
+    pub(super) doors: super::host::Doors,
+    #[command(flatten)]
+    pub(super) reach: Reach,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-enum RoleName {
+pub(super) enum RoleName {
     /// Takes changes from backends, and tells frontends
     Master,
-    /// Follows a master, and serves what that has to those who only read
+    /// Follows a master, and serves what that has to those who only read; with --imap or --lmtp it hands clients on to backends
     Frontend,
+    /// Has mailboxes, and tells a master of them: for rehearsals
+    Backend,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -140,7 +147,7 @@ fn config(args: &Args) -> Config {
         },
         role: match args.role {
             RoleName::Master => Role::Master,
-            RoleName::Frontend => Role::Frontend,
+            RoleName::Frontend | RoleName::Backend => Role::Frontend,
         },
         allow_empty: args.allow_empty,
         guard: args.guard,
@@ -150,10 +157,22 @@ fn config(args: &Args) -> Config {
     }
 }
 
-fn sasl(args: &Args) -> Result<Option<Arc<Sasl>>, Failure> {
+impl Args {
+    /// Where MUPDATE is listened for.
+    fn mupdate(&self) -> SocketAddr {
+        self.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 3905)))
+    }
+
+    /// Where passwords count.
+    fn open_to_all(&self) -> impl Iterator<Item = SocketAddr> {
+        [self.listen, self.doors.imap].into_iter().flatten()
+    }
+}
+
+pub(super) fn sasl(args: &Args) -> Result<Option<Arc<Sasl>>, Failure> {
     if args.no_auth {
-        if !args.listen.ip().is_loopback() {
-            let what = format!("--no-auth on {}, which is no loopback address", args.listen);
+        if let Some(address) = args.open_to_all().find(|address| !address.ip().is_loopback()) {
+            let what = format!("--no-auth on {address}, which is no loopback address");
             return Err(Failure::usage(what, "name who may log in with --passwords"));
         }
         return Ok(None);
@@ -178,6 +197,9 @@ fn log(json: bool) {
 
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     log(common.json);
+    if args.role == RoleName::Backend || args.doors.are_open() {
+        return super::host::run(args, common, out);
+    }
     let started = Instant::now();
     let sasl = sasl(args)?;
     let tls = match (&args.tls_cert, &args.tls_key) {
@@ -221,9 +243,9 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     info!(db = %args.db.display(), format = %store.format(), era = store.era().as_str(), names = list.len(), "opened");
     let (hub, thread) = hub::start(Node::new(config(args), list), Box::new(store), Some(args.max_delete));
     super::block_on(2, async {
-        let bound = TcpListener::bind(args.listen).await;
-        let listener = bound.map_err(|error| listening(args.listen, error))?;
-        let address = listener.local_addr().map_err(|error| listening(args.listen, error))?;
+        let bound = TcpListener::bind(args.mupdate()).await;
+        let listener = bound.map_err(|error| listening(args.mupdate(), error))?;
+        let address = listener.local_addr().map_err(|error| listening(args.mupdate(), error))?;
         let (stop, stopped) = watch::channel(false);
         let (now_ready, ready) = watch::channel(is_ready);
         let serving = tokio::spawn(serve(listener, settings, hub.clone(), ready, stopped));
@@ -247,8 +269,8 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     Ok(Outcome::Clean)
 }
 
-fn listening(address: SocketAddr, error: std::io::Error) -> Failure {
-    Failure::usage(format!("{address}: {error}"), "see what listens there already, or listen elsewhere with --listen")
+pub(super) fn listening(address: SocketAddr, error: std::io::Error) -> Failure {
+    Failure::usage(format!("{address}: {error}"), "see what listens there already, or listen elsewhere")
 }
 
 /// Waits for the signal to become a master.
@@ -261,7 +283,7 @@ async fn promote_when_told(promoted: watch::Sender<bool>) {
 }
 
 /// Waits for the signal to end.
-async fn ended() {
+pub(super) async fn ended() {
     let (term, int) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     match (term, int) {
         (Ok(mut term), Ok(mut int)) => {
@@ -275,6 +297,9 @@ async fn ended() {
 }
 
 fn server_name(args: &Args) -> String {
-    let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
-    args.server_name.clone().unwrap_or_else(host)
+    args.server_name.clone().unwrap_or_else(host_name)
+}
+
+pub(super) fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
