@@ -32,6 +32,8 @@ struct Report {
     checked: usize,
     left_out: Vec<String>,
     wrong: Vec<String>,
+    /// What was said at each step, and when it was begun.
+    steps: Vec<String>,
     took: Duration,
 }
 
@@ -70,6 +72,7 @@ fn compare(report: &mut Report, scenario: &Scenario, real: &Played, memory: &Pla
     assert_eq!(real.steps.len(), memory.steps.len(), "{}", scenario.name);
     for (number, (real, memory)) in real.steps.iter().zip(&memory.steps).enumerate() {
         let step = format!("step {}, {}", number + 1, real.text);
+        report.steps.push(format!("{:7.3} {}: {}", real.at.as_secs_f64(), real.text, real.said.join(" | ")));
         match &real.outcome {
             Outcome::NotPlayed(why) if why == NEEDS_CLOCK => {
                 report.left_out.push(format!("{step}: {why}"));
@@ -135,6 +138,8 @@ fn the_book_is_played_on_real_hosts() {
     for report in &reports {
         let Report { name, played, checked, took, .. } = report;
         let _ = writeln!(out, "{name}: {played} steps played, {checked} checked, {:.1} s", took.as_secs_f64());
+        let steps = report.steps.iter().filter(|_| wanted.is_some());
+        steps.for_each(|line| drop(writeln!(out, "{name}: {line}")));
         report.left_out.iter().for_each(|line| drop(writeln!(out, "LEFT OUT {name}: {line}")));
         report.wrong.iter().for_each(|line| drop(writeln!(out, "WRONG {name}: {line}")));
     }
