@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use coroner::murder::world::Fault;
+use rustix::process::{Pid, Signal, kill_process_group};
 
 /// How often somebody looks whether something changed.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -20,6 +21,25 @@ struct Weather {
     /// Whether no connection comes about.
     apart: bool,
     open: Vec<Connection>,
+    /// After how many more deeds of the caller its processes end: connections, and what it says at once.
+    fuse: Option<(u64, Pid)>,
+}
+
+impl Weather {
+    /// The caller is about to do something; `false` if it dies of that.
+    fn goes_on(&mut self) -> bool {
+        match &mut self.fuse {
+            None => true,
+            Some((0, group)) => {
+                let _ = kill_process_group(*group, Signal::KILL);
+                false
+            }
+            Some((left, _)) => {
+                *left -= 1;
+                true
+            }
+        }
+    }
 }
 
 struct Connection {
@@ -45,6 +65,11 @@ impl Relay {
             thread::spawn(move || listen(&listener, (to, port).into(), &weather, &over));
         }
         Ok(relay)
+    }
+
+    /// Lets all processes of this group, which are the caller, end in front of its deed of that number; or no more.
+    pub fn fuse(&self, fuse: Option<(u64, Pid)>) {
+        lock(&self.weather).fuse = fuse;
     }
 
     /// Something is between them from now on; `back` if that is said of the way back, or nothing is any more.
@@ -99,6 +124,9 @@ fn carry(caller: TcpStream, to: SocketAddr, weather: &Mutex<Weather>, over: &Ato
     while lock(weather).apart && !over.load(Ordering::Relaxed) {
         thread::sleep(PAUSE);
     }
+    if !lock(weather).goes_on() {
+        return Ok(());
+    }
     let other = TcpStream::connect(to)?;
     for socket in [&caller, &other] {
         socket.set_nonblocking(false)?;
@@ -139,6 +167,9 @@ fn pump(
         };
         while lock(weather).held[way] && !over.load(Ordering::Relaxed) {
             thread::sleep(PAUSE);
+        }
+        if way == 0 && read > 0 && !lock(weather).goes_on() {
+            break;
         }
         let (goes, cut) = {
             let left = &mut lock(weather).open[number].left[way];

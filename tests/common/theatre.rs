@@ -57,6 +57,8 @@ impl<'l> Real<'l> {
     pub fn new(lab: &'l Lab, number: u8, scenario: &Scenario) -> Real<'l> {
         let pair = |deed: &Deed| match deed {
             Deed::Disturb(_, a, b) | Deed::Heal(a, b) => vec![(a.clone(), b.clone()), (b.clone(), a.clone())],
+            // What it says to its master is counted.
+            Deed::Fuse(host, _) => vec![(host.clone(), "mup".to_owned())],
             _ => Vec::new(),
         };
         Real { lab, number, disturbed: scenario.steps.iter().flat_map(|step| pair(&step.deed)).collect() }
@@ -336,6 +338,9 @@ impl Theatre for Stage {
     }
 
     fn life(&mut self, host: &str, life: Life) -> Result<(), Cant> {
+        if let Some(relay) = self.relays.get(&(host.to_owned(), "mup".to_owned())) {
+            relay.fuse(None);
+        }
         let actor = self.actor(host)?;
         match life {
             Life::Start => return actor.start(),
@@ -447,8 +452,11 @@ impl Theatre for Stage {
         Err(Cant::Unsupported)
     }
 
-    fn fuse(&mut self, _: &str, _: u64) -> Result<(), Cant> {
-        Err(Cant::Unsupported)
+    fn fuse(&mut self, host: &str, deeds: u64) -> Result<(), Cant> {
+        let group = self.actor(host)?.running.as_ref().map(Pid::from_child);
+        let relay = self.relays.get(&(host.to_owned(), "mup".to_owned())).ok_or(Cant::Unsupported)?;
+        relay.fuse(group.map(|group| (deeds, group)));
+        Ok(())
     }
 
     fn told(&mut self, _: Duration) -> Vec<String> {

@@ -211,8 +211,13 @@ pub enum Deed {
 #[derive(Debug, thiserror::Error)]
 pub enum Wrong {
     /// It is no TOML, or not what a scenario has in it.
-    #[error("{0}")]
-    Toml(#[from] toml::de::Error),
+    #[error("line {line}: {why}")]
+    Toml {
+        /// The line, from 1 on.
+        line: usize,
+        /// What is wrong, in one line.
+        why: String,
+    },
     /// A step that can't be understood.
     #[error("step {number}: {text:?}: {why}")]
     Step {
@@ -225,13 +230,21 @@ pub enum Wrong {
     },
 }
 
+impl Wrong {
+    fn toml(text: &str, error: &toml::de::Error) -> Wrong {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let why = error.message().lines().collect::<Vec<_>>().join(", ");
+        Wrong::Toml { line: before.matches('\n').count().saturating_add(1), why }
+    }
+}
+
 impl Scenario {
     /// Reads a scenario.
     ///
     /// # Errors
     /// What is wrong with it.
     pub fn parse(name: &str, text: &str) -> Result<Scenario, Wrong> {
-        let text: Text = toml::from_str(text)?;
+        let text: Text = toml::from_str(text).map_err(|error| Wrong::toml(text, &error))?;
         let mut steps = Vec::new();
         let rounds = text.each.min(EACH_MAX);
         let all = (0..rounds).flat_map(|round| (1..).zip(&text.steps).map(move |(number, step)| (round, number, step)));

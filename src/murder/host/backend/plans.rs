@@ -44,7 +44,8 @@ impl Backend {
                 }
             }
             Request::Rename { from, to } => {
-                self.own(user, from, b'x')?;
+                // Administrators may rename what they may not delete.
+                self.own(user, from, if user.admin { b'l' } else { b'x' })?;
                 self.vacant(user, to)?;
                 let mut pairs = vec![(from.clone(), to.clone())];
                 let below = self.locals.below(from).into_iter();
@@ -77,7 +78,7 @@ impl Backend {
     /// A mailbox that the user may do this to.
     fn own(&self, user: &User, name: &[u8], right: u8) -> Result<Mailbox, Answer> {
         match self.locals.mailbox(name) {
-            Some(entry) if rights::allow(user, &entry.acl, &entry.name, right) => Ok(entry.clone()),
+            Some(entry) if self.allows(user, entry, right) => Ok(entry.clone()),
             _ => Err(self.refused(user, name)),
         }
     }
