@@ -22,8 +22,11 @@ fn nothing_is_lost() {
 
 #[test]
 fn every_mistake_is_noticed() {
-    let missed: Vec<&str> =
-        Defect::ALL.iter().filter(|&&defect| hunt(defect, 0, MOST, STEPS).caught.is_none()).map(|defect| defect.name()).collect();
+    let missed: Vec<&str> = Defect::ALL
+        .iter()
+        .filter(|&&defect| hunt(defect, 0, MOST, STEPS).caught.is_none())
+        .map(|defect| defect.name())
+        .collect();
     assert!(missed.is_empty(), "not noticed: {missed:?}");
 }
 

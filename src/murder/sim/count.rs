@@ -18,8 +18,7 @@ pub enum Count {
 }
 
 impl Count {
-    const ALL: [Count; 5] =
-        [Count::OldMaster, Count::OldFrontend, Count::OldBackend, Count::Emptied, Count::Guarded];
+    const ALL: [Count; 5] = [Count::OldMaster, Count::OldFrontend, Count::OldBackend, Count::Emptied, Count::Guarded];
 
     fn name(self) -> &'static str {
         match self {

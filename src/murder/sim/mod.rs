@@ -79,12 +79,7 @@ impl Summary {
 }
 
 /// Plays these seeds side by side; `done` is told of each that is.
-pub fn seeds(
-    seeds: std::ops::Range<u64>,
-    steps: usize,
-    defect: Option<Defect>,
-    done: &(dyn Fn() + Sync),
-) -> Summary {
+pub fn seeds(seeds: std::ops::Range<u64>, steps: usize, defect: Option<Defect>, done: &(dyn Fn() + Sync)) -> Summary {
     let one = |seed: u64| {
         let played = play(&draw::script(seed, steps), defect);
         done();

@@ -166,7 +166,9 @@ impl Cast {
         let masters = self.hosts.iter().filter(|part| is_master(part)).count();
         let twice = |(at, part): (usize, &Part)| self.find(&part.name) != Some(at);
         match () {
-            () if masters != 1 || !self.hosts.first().is_some_and(is_master) => Some("the first host is the only master"),
+            () if masters != 1 || !self.hosts.first().is_some_and(is_master) => {
+                Some("the first host is the only master")
+            }
             () if self.hosts.len() > HOSTS_MAX => Some("so many hosts are not played"),
             () if self.hosts.iter().enumerate().any(twice) => Some("two hosts have one name"),
             () if self.retry < Duration::from_secs(1) => Some("frontends wait for at least a second"),

@@ -244,7 +244,9 @@ mod tests {
     fn what_says_nothing_is_refused_with_its_line() {
         let head = "host mup master flat 0ms\nhost be1 backend flat 0ms immediate\nretry 9000ms\n";
         assert!(parse(head).is_ok());
-        for line in ["1ms be1 fly", "1ms mup create user.a", "1ms be9 stop", "1 be1 stop", "1ms be1 create %2", "mailbox mup a"] {
+        for line in
+            ["1ms be1 fly", "1ms mup create user.a", "1ms be9 stop", "1 be1 stop", "1ms be1 create %2", "mailbox mup a"]
+        {
             let told = parse(&format!("{head}{line} # so\n"));
             assert_eq!(told, Err(format!("line 4: {line}: not understood")));
         }

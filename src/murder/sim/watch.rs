@@ -272,7 +272,8 @@ impl Watch {
         let own = self.seen[host].rows.get(name);
         let location = format!("{}!{PARTITION}", self.name(host)).into_bytes();
         let listed = self.seen[0].rows.get(name);
-        let is = listed.is_some_and(|listed| listed.location == location && Some(&listed.acl) == own.map(|own| &own.acl));
+        let is =
+            listed.is_some_and(|listed| listed.location == location && Some(&listed.acl) == own.map(|own| &own.acl));
         holds(Check::MasterKnows, is, || {
             format!("{} on {}, but its master's disk says {listed:?}", printable(name), self.name(host))
         })
