@@ -1,6 +1,6 @@
 //! A database as somebody left it who died while writing to it: what Cyrus' own recovery takes back, without loss.
 
-use crate::formats::container::{self, Confidence, CyrusOutcome, Depth, Format, Kept, KeyOrder, Record};
+use crate::formats::container::{self, Confidence, CyrusOutcome, Depth, Format, Kept, KeyOrder, Lost, Record};
 use crate::formats::finding::Severity;
 use crate::input::usual_order;
 
@@ -31,7 +31,9 @@ pub fn mend(bytes: &[u8], format: Format, order: KeyOrder) -> Mended<'_> {
     let Some(first) = first else { return Mended::Sound };
     let carved = database.carve(order);
     let sure = |kept: &Kept<'_>| kept.confidence == Confidence::Verified;
-    let whole = carved.lost.is_empty() && carved.kept.iter().all(sure);
+    // The beginning of what was written last, too short to have been anything.
+    let stub = |lost: &Lost| lost.span.end == bytes.len() as u64 && lost.span.len() < SMALLEST;
+    let whole = carved.lost.iter().all(stub) && carved.kept.iter().all(sure);
     let kept: Vec<Record<'_>> = carved.kept.into_iter().map(|kept| kept.record).collect();
     if whole || is_what_cyrus_leaves(database.as_cyrus(order), order, &kept) {
         Mended::TakenBack(kept)
@@ -39,6 +41,9 @@ pub fn mend(bytes: &[u8], format: Format, order: KeyOrder) -> Mended<'_> {
         Mended::Lost(first)
     }
 }
+
+/// No record of any format is shorter.
+const SMALLEST: u64 = 4;
 
 /// Whether Cyrus' own recovery leaves the same records.
 fn is_what_cyrus_leaves(outcome: CyrusOutcome<'_>, order: KeyOrder, kept: &[Record<'_>]) -> bool {

@@ -206,7 +206,12 @@ impl Disk {
         let Some(mut file) = self.synced.take() else { return };
         for step in std::mem::take(&mut self.loose) {
             let Step::Write { offset, mut bytes } = step else { continue };
+            // Files grow from their end on: where what comes before is missing, this is too.
+            if offset > file.len() as u64 {
+                continue;
+            }
             let kept = choose(bytes.len()).min(bytes.len());
+            let kept = if kept < bytes.len() { whole_sectors(offset, kept, file.len()) } else { kept };
             if kept > 0 {
                 bytes.truncate(kept);
                 Step::Write { offset, bytes }.apply(&mut file);
@@ -214,6 +219,19 @@ impl Disk {
         }
         self.file = file;
     }
+}
+
+/// A disk writes a sector whole or not at all; only what is written behind the end of the file can end anywhere.
+const SECTOR: u64 = 512;
+
+/// How many bytes of a write that was not finished are there.
+fn whole_sectors(offset: u64, kept: usize, file_len: usize) -> usize {
+    let end = offset.saturating_add(kept as u64);
+    if end > file_len as u64 {
+        return kept;
+    }
+    let end = end.saturating_sub(end.checked_rem(SECTOR).unwrap_or_default());
+    usize::try_from(end.saturating_sub(offset)).unwrap_or_default()
 }
 
 fn operation(keep: &Keep) -> Option<Operation<'_>> {

@@ -32,7 +32,7 @@ const NAMES: [&str; 12] = [
 /// A mailbox that nobody touches: a master is never empty for want of mailboxes alone.
 const KEPT: &str = "user.kept";
 
-const RETRIES: [u64; 6] = [5, 10, 20, 20, 30, 60];
+const RETRIES: [u64; 6] = [5, 20, 20, 40, 60, 60];
 const FORMATS: [Format; 3] = [Format::Twoskip, Format::Skiplist, Format::Flat];
 const IDENTIFIERS: [&str; 3] = ["anyone", "zed", "amy"];
 const RIGHTS: [&str; 4] = ["lrs", "lrswipkxtea", "l", ""];
@@ -41,7 +41,7 @@ const RIGHTS: [&str; 4] = ["lrs", "lrswipkxtea", "l", ""];
 pub fn script(seed: u64, steps: usize) -> Script {
     let mut rng = Rng::new(seed);
     let cast = cast(&mut rng);
-    let mut draw = Draw { guess: guess(&cast), rng, cast, steps: Vec::new(), copied: Vec::new(), messages: 0 };
+    let mut draw = Draw { guess: guess(&cast), rng, cast, steps: Vec::new(), messages: 0 };
     draw.day(steps);
     draw.finish(seed, steps)
 }
@@ -49,7 +49,7 @@ pub fn script(seed: u64, steps: usize) -> Script {
 fn cast(rng: &mut Rng) -> Cast {
     let part = |rng: &mut Rng, name: String, role: Role| {
         let format = rng.pick(&FORMATS).unwrap_or(Format::Twoskip);
-        let millis = if rng.chance(50) { rng.within(0, 3) } else { rng.within(4, 60) };
+        let millis = if rng.chance(50) { rng.within(0, 3) } else { rng.within(4, 400) };
         Part { name, role, format, disk_time: Duration::from_millis(millis) }
     };
     let mut hosts = vec![part(rng, "mup".into(), Role::Master)];
@@ -88,7 +88,6 @@ struct Draw {
     guess: BTreeMap<Vec<u8>, HostId>,
     /// At which time, in milliseconds.
     steps: Vec<(u64, Deed)>,
-    copied: Vec<HostId>,
     messages: u64,
 }
 
@@ -248,15 +247,13 @@ impl Draw {
                 let back = self.rng.chance(50);
                 self.push(at, Deed::Jump(host, if back { -seconds } else { seconds }));
             }
-            86..=90 => {
+            86..=93 => {
+                let by =
+                    if self.rng.chance(50) { self.rng.within(1, 30 * SECOND) } else { self.rng.within(1, 9 * HOUR) };
                 self.push(at, Deed::Copy(host));
-                self.copied.push(host);
+                self.push(at.saturating_add(by), Deed::Old(host));
             }
-            91..=96 => {
-                let host = self.rng.pick(&self.copied.clone()).unwrap_or(host);
-                self.push(at, Deed::Old(host));
-            }
-            97 => self.push(at, Deed::Empty(0)),
+            94..=95 => self.push(at, Deed::Empty(0)),
             // The way that a connection is lost and one side is not told.
             _ => {
                 let other = 1 + self.rng.index(self.cast.hosts.len().saturating_sub(1));

@@ -79,11 +79,6 @@ impl Model {
         Model { kept, delayed }
     }
 
-    /// The names that it has.
-    pub fn names(&self) -> impl Iterator<Item = &Vec<u8>> {
-        self.kept.keys()
-    }
-
     /// All that is not being changed is as it should be: `busy` says of which names that can't be told.
     pub fn check(&self, check: Check, shelf: Shelf<'_>, busy: &dyn Fn(&[u8]) -> bool) -> Checked {
         for (name, kept) in &self.kept {

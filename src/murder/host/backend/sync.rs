@@ -45,6 +45,8 @@ impl Backend {
         if self.config.master.is_none() {
             return self.tell(asker, Answer::no("no mupdate_server is configured"));
         }
+        // `ctl_mboxlist` is a process of its own, and comes in anew: a connection that died unnoticed is not its affair.
+        self.link.close();
         let manner = push::Manner { authoritative, unified: false };
         let ticket = self.link.ask(Verb::List(self.location(b"")), now);
         self.asked.insert(ticket, For::Sync);
