@@ -1,5 +1,8 @@
 //! Plans over any records: what they do, what undoes them, and their JSON.
 
+#[path = "../fuzz/src/plan.rs"]
+mod fuzz;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -197,8 +200,35 @@ proptest! {
     }
 
     #[test]
+    fn what_fuzzing_asks_holds_of_any_plan((records, steps) in scene(), known in any::<bool>()) {
+        let (mut changes, _) = changes(&records, &steps);
+        if known {
+            let (rule, key, to) = ("remote-flag".to_owned(), b"Nuser\x1fanna".to_vec(), Some(b"x".to_vec()));
+            let from = Some(b"%(T e P default M 1 A %(anna lrs))".to_vec());
+            changes.retain(|change| change.key == key && change.from.is_some());
+            changes.insert(0, Change { rule, key, from, to, evidence: String::new() });
+        }
+        let source = Bound { path: "a".into(), len: 1, blake3: [0; 32], format: Format::Twoskip, order: None };
+        let plan = Plan { made_by: "repair".into(), made: 1, source, order: KeyOrder::Unsigned, changes };
+        fuzz::plan(plan.to_json().as_bytes());
+    }
+
+    #[test]
     fn no_text_breaks_the_reader_of_plans(text in vec(any::<u8>(), 0..200)) {
         let _ = Plan::from_json(&text);
+    }
+}
+
+/// The inputs that fuzzing once found something with, and the document's example.
+#[test]
+fn every_regression_stays_fixed() {
+    let document = include_str!("../src/plan/PLAN.md");
+    fuzz::plan(
+        document.split("```json\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example").as_bytes(),
+    );
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/regressions/plan");
+    for item in fs::read_dir(kept).into_iter().flatten() {
+        fuzz::plan(&fs::read(item.expect("an item").path()).expect("an input"));
     }
 }
 

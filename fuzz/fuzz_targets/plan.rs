@@ -1,3 +1,6 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| coroner_fuzz::plan::plan(bytes));
+#[path = "../src/plan.rs"]
+mod of_plans;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| of_plans::plan(bytes));

@@ -22,7 +22,7 @@ use coroner_formats::container::Format::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Targets that are of coroner itself, not of its formats: their promises stand in files of their own, beside this one.
-pub const OF_COMMANDS: &[&str] = &["decisions"];
+pub const OF_COMMANDS: &[&str] = &["decisions", "plan"];
 
 macro_rules! targets {
     ($($(#[$doc:meta])* $name:ident = $body:expr;)+) => {

@@ -9,7 +9,7 @@ use coroner::ops::reading::Reading;
 use coroner::plan::{Net, Plan, apply};
 
 /// A database to hold plans against: one record for each of these keys.
-const KEYS: [&str; 4] = ["", "Nuser\u{1f}anna", "Nuser\u{1f}anna\u{1f}Sent", "a"];
+const KEYS: [&str; 3] = ["Nuser\u{1f}anna", "Nuser\u{1f}anna\u{1f}Sent", "a"];
 const VALUE: &str = "%(T e P default M 1 A %(anna lrs))";
 
 /// The database, opened once; its file is gone then.
@@ -19,7 +19,7 @@ fn source() -> &'static Source {
         let path = std::env::temp_dir().join(format!("coroner-fuzz-{}.db", std::process::id()));
         let mut file = std::fs::File::create(&path).expect("a file");
         let options = WriteOptions { order: KeyOrder::Unsigned, time: 1, style: flat::Style::Escaped };
-        let records = KEYS.into_iter().filter(|key| !key.is_empty()).map(|key| (key, VALUE));
+        let records = KEYS.map(|key| (key, VALUE));
         write(&mut file, Format::Twoskip, records, &options).expect("written");
         let options = Options { locking: Locking::None, ..Options::default() };
         let source = Source::open(&path, &options).expect("opened");
@@ -54,7 +54,7 @@ pub fn plan(bytes: &[u8]) {
     assert!(!was_bound || apply::check(&plan, source()).is_ok());
     let fits = plan.net().is_ok_and(|net| {
         net.iter().all(|(key, net)| {
-            let there = KEYS.iter().any(|known| !known.is_empty() && known.as_bytes() == *key);
+            let there = KEYS.iter().any(|known| known.as_bytes() == *key);
             net.from == there.then_some(VALUE.as_bytes())
         })
     });

@@ -254,7 +254,8 @@ impl Ledger {
         let mut block = Block::new(BLOCK).map_err(|error| error.to_string())?;
         let mut number = blocks.start;
         // The last record may reach into blocks of the next lane.
-        while number < blocks.end || lane.is_sound() && (number as u64) < end.div_ceil(BLOCK as u64) {
+        let reaches = |number: usize| start < end && (number as u64) < end.div_ceil(BLOCK as u64);
+        while number < blocks.end || lane.is_sound() && reaches(number) {
             let Some(&sum) = self.sums.get(number) else { break };
             self.read_block(disk, &mut block, number as u64, sum)?;
             lane.take(number as u64 * BLOCK as u64, block.filled());
@@ -351,6 +352,7 @@ impl<'r> Lane<'r> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::formats::container::{Format, KeyOrder, WriteOptions, flat, read_back, write};
 
     #[test]
     fn pieces_and_patches_land_where_they_belong_and_read_back() {
@@ -395,6 +397,28 @@ mod tests {
         written.unwrap();
         assert_eq!(file.metadata().unwrap().len(), 2 * BLOCK as u64);
         assert_eq!(ledger.read_back(&file, None), Ok(None));
+    }
+
+    #[test]
+    fn records_of_many_blocks_are_shown_to_be_sound() {
+        let format = Format::Twoskip;
+        let options = WriteOptions { order: KeyOrder::Unsigned, time: 1, style: flat::Style::Escaped };
+        let proof = read_back(format, &options).unwrap();
+        // Two blocks, many, and records that are longer than blocks.
+        for (count, len) in [(20_000_u64, 250), (60_000, 300), (6, 2 * BLOCK)] {
+            let value = "v".repeat(len);
+            let records = (0..count).map(|i| (format!("key {i:08}"), value.as_str()));
+            let file = tempfile::tempfile_in(".").unwrap();
+            let (written, ledger) = write_behind(&file, |out| write(out, format, records, &options)).unwrap();
+            assert_eq!(written.unwrap().records, count);
+            assert!(ledger.is_large());
+            assert_eq!(ledger.read_back(&file, Some(&*proof)), Ok(Some(count)));
+            // Records of another format say nothing, and are no error.
+            let other = read_back(Format::Skiplist, &options).unwrap();
+            assert_eq!(ledger.read_back(&file, Some(&*other)), Ok(None));
+            file.write_all_at(b"!", ledger.len / 2).unwrap();
+            assert!(ledger.read_back(&file, Some(&*proof)).is_err());
+        }
     }
 
     #[test]
