@@ -447,12 +447,12 @@ pub struct Coroner {
 }
 
 impl Coroner {
-    /// `coroner murder serve OPTIONS`, on a free port unless the options name one.
+    /// `coroner murder serve OPTIONS`, on a free port unless the options name one, or doors for clients.
     pub fn serve<S: AsRef<OsStr>>(folder: &Path, options: &[S]) -> Coroner {
         let log = folder.join(format!("coroner.{}.log", free_port()));
         let mut command = Command::new(env!("CARGO_BIN_EXE_coroner"));
         command.args(["murder", "serve"]).args(options);
-        if !options.iter().any(|option| option.as_ref() == "--listen") {
+        if !options.iter().any(|option| option.as_ref() == "--listen" || option.as_ref() == "--imap") {
             command.args(["--listen", &format!("127.0.0.1:{}", free_port())]);
         }
         command.env("CORONER_LOG", "debug").stdin(Stdio::null()).stdout(Stdio::piped());
