@@ -242,13 +242,16 @@ impl Actor {
         let _ = fs::remove_file(self.folder.join("master.pid"));
         self.running =
             Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().map_err(failed)?);
-        let port = if self.name.starts_with("be") { IMAP } else { MUPDATE };
-        // A frontend does not listen before it has a list.
-        let port = if self.name.starts_with("fe") { IMAP } else { port };
-        match within(|| TcpStream::connect((self.address, port)).is_ok()) {
+        match within(|| self.listens()) {
             true => Ok(()),
             false => Err(Cant::Failed(format!("{} does not start", self.name))),
         }
+    }
+
+    fn listens(&self) -> bool {
+        // A frontend does not listen for others that speak MUPDATE before it has a list.
+        let port = if self.name.starts_with("mup") { MUPDATE } else { IMAP };
+        TcpStream::connect((self.address, port)).is_ok()
     }
 
     /// Ends it with all that it started.
@@ -264,6 +267,8 @@ impl Actor {
         }
         let _ = kill_process_group(group, Signal::KILL);
         let _ = child.wait();
+        // What it started may outlive it for a moment.
+        within(|| !self.listens());
         self.hangs = false;
     }
 
