@@ -247,8 +247,9 @@ mod tests {
         for format in FORMATS {
             let bytes = written(format, 40);
             let proof = read_back(format, &options(format)).expect("a format that is written");
-            let (mut starts, mut at) = (Vec::new(), proof.front_len() as usize);
-            for end in at..=bytes.len() {
+            let front_len = proof.front_len() as usize;
+            let (mut starts, mut at) = (Vec::new(), front_len);
+            for end in front_len..=bytes.len() {
                 let mut one = Stretch::new(at as u64);
                 if proof.take(&mut one, &bytes[at..end]).is_some_and(|taken| taken > 0) {
                     starts.push(at..end);

@@ -287,7 +287,9 @@ impl Watch {
         let Some(running) = world.running(host).filter(|_| !world.is_storing(host)) else { return Ok(()) };
         self.checks = self.checks.saturating_add(1);
         let rows = &self.seen[host].rows;
-        let mut believed: Vec<(Vec<u8>, Vec<u8>, Option<Vec<u8>>)> = Vec::new();
+        /// Name, location and ACL.
+        type Believed = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+        let mut believed: Vec<Believed> = Vec::new();
         let list = match running {
             Running::Master(master) => Some(master.list()),
             Running::Frontend(frontend) => Some(frontend.list()),
