@@ -12,11 +12,13 @@ use coroner::murder::host::request::{Answer, Data, Request, Status, User};
 const SLASH: Namespace = Namespace { separator: b'/' };
 const DOT: Namespace = Namespace { separator: b'.' };
 
+type Acl = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// Mailboxes that answer as a host would: ACLs and messages by internal name.
 #[derive(Clone)]
 struct Toy {
     user: Vec<u8>,
-    boxes: BTreeMap<Vec<u8>, (Vec<(Vec<u8>, Vec<u8>)>, Vec<Vec<u8>>)>,
+    boxes: BTreeMap<Vec<u8>, (Acl, Vec<Vec<u8>>)>,
     subscribed: BTreeSet<Vec<u8>>,
     asked: Vec<Request>,
 }
