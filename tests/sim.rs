@@ -1,9 +1,14 @@
 //! Murders under random load and faults: nothing is lost, and whoever makes a mistake is noticed.
 
+use std::time::Duration;
+
+use coroner::formats::record::Form;
 use coroner::murder::defect::Defect;
+use coroner::murder::node::{Ask, Config, List, Node};
 use coroner::murder::sim::mutants::hunt;
 use coroner::murder::sim::play::play;
 use coroner::murder::sim::{STEPS, draw, seeds, shortest, text};
+use coroner::murder::wire::command::{Change, Verb};
 
 /// Seeds that are played without a mistake.
 const SEEDS: u64 = 300;
@@ -67,4 +72,23 @@ fn what_failed_once_holds_now() {
         played += 1;
     }
     assert!(played > 0);
+}
+
+#[test]
+fn nobody_is_told_of_a_change_that_could_not_be_stored() {
+    let mut node = Node::new(Config::default(), List::new(Form::Db));
+    let ask = |verb: Verb| Ask::Verb { tag: b"T".to_vec(), verb };
+    let (name, location) = (b"user.a".to_vec(), b"be1!default".to_vec());
+    node.connect(1);
+    node.connect(2);
+    node.ask(1, ask(Verb::Change(Change::Reserve { name: name.clone(), location })), Duration::ZERO);
+    node.ask(2, ask(Verb::Find(name)), Duration::ZERO);
+    assert!(node.has_changes());
+    node.refused();
+    let told = node.outputs();
+    assert_eq!(told.len(), 2);
+    for (conn, output) in told {
+        assert!(output.close, "{conn}");
+        assert!(output.bytes.starts_with(b"* BYE"), "{conn}: {:?}", String::from_utf8_lossy(&output.bytes));
+    }
 }

@@ -49,7 +49,8 @@ impl Master {
             update_wait: config.update_wait,
             // Else it would help frontends that make this mistake.
             as_cyrus: cyrus || config.defect == Some(Defect::WrongComparator),
-            defect: config.defect,
+            // That one is a frontend's.
+            defect: config.defect.filter(|defect| *defect != Defect::FollowWithoutStore),
         };
         let reserved = |list: &List| -> Vec<Vec<u8>> {
             let reserved = list.iter().filter(|(_, state)| state.reserved);

@@ -68,6 +68,11 @@ pub fn touches(request: &Request, name: &[u8]) -> bool {
     }
 }
 
+/// The name of a mailbox.
+fn name_of(rows: &Rows, uniqueid: &[u8]) -> Option<Vec<u8>> {
+    rows.iter().find(|(_, row)| row.uniqueid == uniqueid).map(|(name, _)| name.clone())
+}
+
 fn show(name: &[u8]) -> String {
     printable(name)
 }
@@ -125,6 +130,7 @@ impl Model {
     pub fn done(&mut self, request: &Request, shelf: Shelf<'_>) -> Result<Vec<Vec<u8>>, (Check, String)> {
         let durable = |is: bool, text: &dyn Fn() -> String| holds(Check::OkIsDurable, is, text);
         let row = |name: &[u8]| shelf.rows.get(name);
+        let mut changed = Vec::new();
         let told = match request {
             Request::Create { name, .. } => {
                 durable(row(name).is_some(), &|| format!("{} was made and is not there", show(name)))?;
@@ -138,9 +144,13 @@ impl Model {
                 };
                 let text = || format!("{} was to be kept for a while and is not", show(name));
                 durable(kept.is_none_or(is), &text)?;
+                changed.extend(kept.and_then(|kept| name_of(shelf.rows, &kept.row.uniqueid)));
                 Vec::new()
             }
-            Request::Rename { from, to } => self.renamed(from, to, shelf)?,
+            Request::Rename { from, to } => {
+                changed.extend(self.kept.keys().filter(|name| below(name, from).is_some()).cloned());
+                self.renamed(from, to, shelf)?
+            }
             Request::SetAcl { name, identifier, rights } => {
                 self.granted(name, identifier, rights, shelf)?;
                 vec![name.clone()]
@@ -155,7 +165,11 @@ impl Model {
             }
             _ => Vec::new(),
         };
-        self.adopt(shelf, &|name| touches(request, name));
+        let mut names = changed;
+        names.extend(told.iter().cloned());
+        names.extend(request.name().map(<[u8]>::to_vec));
+        // What else an order could have changed may be about to be changed by another.
+        self.adopt(shelf, &|name| names.iter().any(|known| known == name));
         Ok(told)
     }
 

@@ -41,6 +41,8 @@ pub struct Watch {
     cast: Cast,
     seen: Vec<Seen>,
     orders: BTreeMap<u64, Order>,
+    /// What is answered with NO, and could not be taken back: it is not known what it left until nothing else is on its way.
+    half_done: Vec<(HostId, Request)>,
     /// Names that may be on several backends, since an old copy of a database came back.
     tainted: BTreeSet<Vec<u8>>,
     masters: u64,
@@ -62,6 +64,7 @@ impl Watch {
             cast: cast.clone(),
             seen: cast.hosts.iter().map(|_| Seen { down: true, ..Seen::default() }).collect(),
             orders: BTreeMap::new(),
+            half_done: Vec::new(),
             tainted: BTreeSet::new(),
             masters: 0,
             synced: BTreeMap::new(),
@@ -189,8 +192,9 @@ impl Watch {
     fn own(&mut self, world: &World, host: HostId, check: Check) -> Checked {
         self.checks = self.checks.saturating_add(1);
         let seen = &self.seen[host];
-        let orders: Vec<&Request> =
-            self.orders.values().filter(|order| order.host == host).map(|order| &order.request).collect();
+        let orders = self.orders.values().map(|order| (order.host, &order.request));
+        let orders = orders.chain(self.half_done.iter().map(|(host, request)| (*host, request)));
+        let orders: Vec<&Request> = orders.filter(|(on, _)| *on == host).map(|(_, request)| request).collect();
         let busy = |name: &[u8]| orders.iter().any(|request| touches(request, name));
         let shelf = Shelf { rows: &seen.rows, spool: world.disk(host).spool() };
         let at = |(check, text)| (check, format!("{}: {text}", self.cast.name(host)));
@@ -218,6 +222,8 @@ impl Watch {
         let lost: Vec<Request> =
             lost.into_iter().filter_map(|id| self.orders.remove(&id)).map(|order| order.request).collect();
         self.answers[2] = self.answers[2].saturating_add(lost.len() as u64);
+        let mut lost = lost;
+        lost.extend(self.take_half_done(host));
         if self.is_backend(host) {
             self.either(world, host, &lost)?;
         }
@@ -257,11 +263,22 @@ impl Watch {
             }
         } else if order.refusals != world.refusals(host) {
             // Not even what was done could be taken back.
-            self.either(world, host, std::slice::from_ref(request))?;
+            self.half_done.push((host, request.clone()));
         } else {
             self.own(world, host, Check::NoMeansNo)?;
         }
+        if !self.orders.values().any(|order| order.host == host) {
+            let left = self.take_half_done(host);
+            self.either(world, host, &left)?;
+        }
         self.own(world, host, Check::NothingIsLost)
+    }
+
+    fn take_half_done(&mut self, host: HostId) -> Vec<Request> {
+        let (own, others) = std::mem::take(&mut self.half_done).into_iter().partition(|(on, _)| *on == host);
+        self.half_done = others;
+        let own: Vec<(HostId, Request)> = own;
+        own.into_iter().map(|(_, request)| request).collect()
     }
 
     /// A master knows what it told a backend to be done.
