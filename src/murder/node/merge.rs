@@ -13,24 +13,42 @@ pub struct Difference<'l> {
     pub gone: bool,
 }
 
-/// The keys of which the two lists do not say the same, in order. Both stand in one order and are compared in it, so that
-/// nothing is lost (Cyrus compares by another one; see [`List::is_endangered`]).
-pub fn differences<'l>(old: &'l List, new: &'l List) -> Vec<Difference<'l>> {
-    let (mut a, mut b) = (old.iter().peekable(), new.iter().peekable());
-    let mut found = Vec::new();
+/// Walks two lists whose items `compare` orders, side by side; `visit` gets what is in both, or in one of them.
+fn side_by_side<T>(
+    old: impl Iterator<Item = T>,
+    new: impl Iterator<Item = T>,
+    compare: impl Fn(&T, &T) -> Ordering,
+    mut visit: impl FnMut(Option<T>, Option<T>),
+) {
+    let (mut a, mut b) = (old.peekable(), new.peekable());
     loop {
         let order = match (a.peek(), b.peek()) {
-            (None, None) => return found,
+            (None, None) => return,
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some((a, _)), Some((b, _))) => a.cmp(b),
+            (Some(a), Some(b)) => compare(a, b),
         };
         let left = if order.is_le() { a.next() } else { None };
         let right = if order.is_ge() { b.next() } else { None };
-        if left.map(|(_, state)| state) != right.map(|(_, state)| state) {
-            found.extend(left.or(right).map(|(key, _)| Difference { key, gone: right.is_none() }));
-        }
+        visit(left, right);
     }
+}
+
+/// The keys of which the two lists do not say the same, in order. Both stand in one order and are compared in it, so that
+/// nothing is lost (Cyrus compares by another one; see [`List::is_endangered`]).
+pub fn differences<'l>(old: &'l List, new: &'l List) -> Vec<Difference<'l>> {
+    let mut found = Vec::new();
+    side_by_side(
+        old.iter(),
+        new.iter(),
+        |a, b| a.0.cmp(b.0),
+        |left, right| {
+            if left.map(|(_, state)| state) != right.map(|(_, state)| state) {
+                found.extend(left.or(right).map(|(key, _)| Difference { key, gone: right.is_none() }));
+            }
+        },
+    );
+    found
 }
 
 /// The keys that a frontend of Cyrus changes to make its list, `old`, that of a master, which it hears in its own order: it
@@ -38,27 +56,21 @@ pub fn differences<'l>(old: &'l List, new: &'l List) -> Vec<Difference<'l>> {
 /// (`imap/mupdate.c`, `mupdate_synchronize`). Where keys stand in another order than internal names, it deletes what it should
 /// keep, and says so again of a name that it then adds.
 pub fn as_cyrus<'l>(old: &'l List, new: &'l List) -> Vec<Difference<'l>> {
-    fn named(list: &List) -> Vec<(Vec<u8>, &[u8])> {
-        list.iter().map(|(key, _)| (list.name(key).to_internal().into_owned(), key)).collect()
+    fn named(list: &List) -> impl Iterator<Item = (Vec<u8>, &[u8])> {
+        list.iter().map(|(key, _)| (list.name(key).to_internal().into_owned(), key))
     }
-    let (local, remote) = (named(old), named(new));
-    let (mut a, mut b) = (local.iter().peekable(), remote.iter().peekable());
     let mut found = Vec::new();
-    loop {
-        let order = match (a.peek(), b.peek()) {
-            (None, None) => return found,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some((a, _)), Some((b, _))) => a.cmp(b),
-        };
-        let left = if order.is_le() { a.next() } else { None };
-        let right = if order.is_ge() { b.next() } else { None };
-        match (left, right) {
+    side_by_side(
+        named(old),
+        named(new),
+        |a, b| a.0.cmp(&b.0),
+        |left, right| match (left, right) {
             (Some((_, key)), None) => found.push(Difference { key, gone: true }),
-            (_, Some((_, key))) if old.get(key) != new.get(key) || left.is_none() => {
+            (left, Some((_, key))) if left.is_none() || old.get(key) != new.get(key) => {
                 found.push(Difference { key, gone: false });
             }
             _ => {}
-        }
-    }
+        },
+    );
+    found
 }
