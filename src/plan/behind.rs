@@ -411,7 +411,7 @@ mod tests {
             let file = tempfile::tempfile_in(".").unwrap();
             let (written, ledger) = write_behind(&file, |out| write(out, format, records, &options)).unwrap();
             assert_eq!(written.unwrap().records, count);
-            assert!(ledger.is_large());
+            assert!(ledger.is_large(), "{count} records of {len} bytes: {} bytes", ledger.len);
             assert_eq!(ledger.read_back(&file, Some(&*proof)), Ok(Some(count)));
             // Records of another format say nothing, and are no error.
             let other = read_back(Format::Skiplist, &options).unwrap();

@@ -120,7 +120,8 @@ where
     /// Places some batches; those that can be encoded now, none at the end.
     fn group(&mut self) -> Result<Vec<Batch<K, V>>, L::Error> {
         let (mut group, mut len) = (Vec::with_capacity(GROUP), 0);
-        while group.len() < GROUP && len < GROUP_LEN {
+        // However long its records are, one batch goes on: an empty group is the end.
+        while group.is_empty() || (group.len() < GROUP && len < GROUP_LEN) {
             let mut batch = self.spare.pop().unwrap_or_default();
             if !batch.fill(self.number, self.last.as_ref(), &mut self.records) {
                 group.extend(self.last.take());
