@@ -1,7 +1,7 @@
 //! A murder under random load and faults, the same way again for the same seed.
 //!
 //! * [`draw`]: a script out of a seed: a murder, orders to its backends, and what goes wrong; [`text`]: the same as text;
-//! * [`play`]: plays a script in a [world](crate::murder::world); [`watch`], [`model`] and [`end`] look at it meanwhile and in
+//! * [`mod@play`]: plays a script in a [world](crate::murder::world); [`watch`], [`model`] and [`end`] look at it meanwhile and in
 //!   the end, with nothing but disks, lists and answers; [`check`]: what they look for;
 //! * [`shrink`]: makes a script that fails short;
 //! * [`mutants`]: whether all [mistakes](crate::murder::defect) that hosts can be made to make are noticed.

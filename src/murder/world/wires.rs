@@ -228,6 +228,7 @@ impl Wires {
         for end in self.between(a, b) {
             let Some(side) = self.sides.get_mut(&end) else { continue };
             let held = std::mem::take(&mut side.held);
+            side.left = None;
             side.last = side.last.max(at);
             if let Some(other) = side.other.filter(|_| !held.is_empty()) {
                 arrives.push((other, held, side.last));
