@@ -122,6 +122,7 @@ fn a_hard_recovery_with_the_tools_of_cyrus_deletes_what_two_backends_have() {
 #[test]
 fn a_dump_of_the_master_is_of_use_only_with_coroner() {
     let dump = bytes("cyrus-3.6.1/murder-twoskip/mup.twoskip.dump.json");
+    let dump = coroner::murder::drill::dump::convert(&dump).expect("a dump");
     let plan = |manner| Plan { recovery: Recovery::Dump(dump.clone()), manner, frontends_run: false };
     let mut alone = survivors();
     alone.frontends.clear();
@@ -158,4 +159,36 @@ fn the_command_says_what_would_be_lost_and_touches_nothing() {
     assert!(before == after);
     let output = run(&["--recovery", "dump"]);
     assert_eq!(output.status.code(), Some(2), "a dump has to be named");
+}
+
+#[test]
+fn what_is_wrong_with_a_list_is_said() {
+    let set = corpus().join("cyrus-3.6.1/murder-twoskip");
+    let be1 = format!("be1.murder.test={}", set.join("be1.twoskip.db").display());
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = |dump: &std::path::Path, more: &[&str]| {
+        let dump = dump.to_str().expect("a path");
+        let options = ["murder", "rehearse", "--recovery", "dump", "--dump", dump, "--manner", "manual"];
+        coroner([&options[..], more].concat())
+    };
+    // What is no dump is not taken for one without mailboxes.
+    let output = run(std::path::Path::new("/etc/passwd"), &["--backend-db", &be1]);
+    assert_eq!(output.status.code(), Some(2));
+    // Of one that was cut off, what is missing is not passed over in silence.
+    let cut = folder.path().join("cut.json");
+    let whole = bytes("cyrus-3.6.1/murder-twoskip/mup.twoskip.dump.json");
+    fs::write(&cut, &whole[..whole.len() / 2]).expect("written");
+    let output = run(&cut, &["--backend-db", &be1]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cut.json"), "{output:?}");
+    // A dump of an older release is read as well.
+    let output = run(&corpus().join("cyrus-2.4.22/murder-skiplist/mup.skiplist.dump.txt"), &["--backend-db", &be1]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("listed at the master, and no backend has it"), "{text}");
+    // A damaged list says so, also if nothing would be lost with it.
+    let hole = corpus().join("cyrus-3.6.1/damaged/twoskip/hole/before.db");
+    let damaged = format!("be1.murder.test={}", hole.display());
+    let output = coroner(["murder", "rehearse", "--recovery", "hard", "--manner", "manual", "--backend-db", &damaged]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("TWO-17"), "{output:?}");
 }

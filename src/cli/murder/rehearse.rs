@@ -1,7 +1,7 @@
 //! `coroner murder rehearse`.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use coroner::failure::Failure;
@@ -23,7 +23,7 @@ use super::lists::database;
 /// The lists that survived are copied into a murder in memory, the recovery is played there, every backend pushes its list, and
 /// what each host would end with is said: above all which mailboxes a push would delete on a backend, with their messages. In the
 /// manner `manual` it is done with coroner, in the manner `cyrus-3.6` with Cyrus' own tools as 3.6.1 was seen to do it. Exits 1
-/// if anything would be lost, or if the lists would not agree in the end.
+/// if anything would be lost, if the lists would not agree in the end, or if one of them is damaged.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -70,15 +70,16 @@ enum RecoveryName {
 }
 
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
-    let survivors = survivors(args, common)?;
+    let (survivors, mut is_sound) = survivors(args, common)?;
     let recovery = match args.recovery {
         RecoveryName::Hard => Recovery::Hard,
         RecoveryName::FrontendCopy => Recovery::FrontendCopy,
         RecoveryName::None => Recovery::None,
         RecoveryName::Dump => {
             let path = args.dump.clone().unwrap_or_default();
-            let read = std::fs::read(&path);
-            Recovery::Dump(read.map_err(|error| Failure::file(&path, error, "name a dump of ctl_mboxlist -d"))?)
+            let taken = database(&path, Some(Role::Master), common)?;
+            is_sound &= taken.is_sound;
+            Recovery::Dump(taken.database)
         }
     };
     let manners: Vec<Manner> = args.manner.map_or(Manner::ALL.to_vec(), |name| vec![name.manner()]);
@@ -97,17 +98,24 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     if common.json {
         out.json(&Object::schema("murder-rehearse").with("rehearsals", documents).done())?;
     }
-    Ok(Outcome::findings_if(lossy))
+    Ok(Outcome::findings_if(lossy || !is_sound))
 }
 
-fn survivors(args: &Args, common: &Common) -> Result<Survivors, Failure> {
-    let named = |given: &OsStr, role: Option<Role>| {
+/// What survived, and whether nothing is wrong with any of it.
+fn survivors(args: &Args, common: &Common) -> Result<(Survivors, bool), Failure> {
+    let mut is_sound = true;
+    let mut take = |path: &Path, role: Option<Role>| {
+        let taken = database(path, role, common)?;
+        is_sound &= taken.is_sound;
+        Ok::<_, Failure>(taken.database)
+    };
+    let mut named = |given: &OsStr, role: Option<Role>| {
         let (name, path) = named_file(given);
         let Some(name) = name.filter(|name| !name.is_empty() && !name.contains(&b'!')) else {
             let what = format!("{}: names no host", given.to_string_lossy());
             return Err(Failure::usage(what, "name it: NAME=FILE"));
         };
-        Ok((printable(&name), database(&path, role, common)?))
+        Ok((printable(&name), take(&path, role)?))
     };
     let mut survivors = Survivors::default();
     for given in &args.backend_db {
@@ -117,9 +125,9 @@ fn survivors(args: &Args, common: &Common) -> Result<Survivors, Failure> {
         survivors.frontends.push(named(given, Some(Role::Frontend))?);
     }
     if let Some(path) = &args.master_db {
-        survivors.master = Some(database(path, Some(Role::Master), common)?);
+        survivors.master = Some(take(path, Some(Role::Master))?);
     }
-    Ok(survivors)
+    Ok((survivors, is_sound))
 }
 
 /// So many names of each kind are told.

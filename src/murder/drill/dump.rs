@@ -44,10 +44,6 @@ pub fn dump(bytes: &[u8]) -> Result<Vec<u8>, String> {
 /// # Errors
 /// If it is no dump.
 pub fn convert(dump: &[u8]) -> Result<Vec<u8>, String> {
-    written(&converted(dump)?)
-}
-
-fn converted(dump: &[u8]) -> Result<Vec<Pair>, String> {
     let database: Box<dyn Database<'_> + '_> = container::open(dump, Format::Json);
     let reading = Reading::sound(&*database, KeyOrder::Unsigned);
     let converter = Converter {
@@ -59,18 +55,18 @@ fn converted(dump: &[u8]) -> Result<Vec<Pair>, String> {
         now: NOW,
     };
     let records = Records::plan(&reading, &converter, None, KeyOrder::Unsigned, &mut Remarks::default());
-    Ok(records.pairs().map(|(key, value)| (key.to_vec(), value.to_vec())).collect())
+    written(&records.pairs().map(|(key, value)| (key.to_vec(), value.to_vec())).collect::<Vec<_>>())
 }
 
-/// What `ctl_mboxlist -u` makes of a dump: as the manual says, entries without their remote flags; in 3.6.1 only those that
-/// have a uniqueid, which on a master none has.
+/// What `ctl_mboxlist -u` makes of the same dump, of which coroner made the database `converted`: as the manual says, entries
+/// without their remote flags; in 3.6.1 only those that have a uniqueid, which on a master none has.
 ///
 /// # Errors
-/// If it is no dump.
-pub fn undump(dump: &[u8], manner: Manner) -> Result<Vec<u8>, String> {
+/// If it is no database.
+pub fn undump(converted: &[u8], manner: Manner) -> Result<Vec<u8>, String> {
     let style = Style::NEW;
     let mut records = Vec::new();
-    for (key, value) in converted(dump)? {
+    for (key, value) in pairs(converted)? {
         let decoded = decode(&key, &value, &style);
         let (Key::Mailbox(_), Some(mut entry)) = (decoded.key, decoded.entry) else { continue };
         match manner {
@@ -86,18 +82,24 @@ pub fn undump(dump: &[u8], manner: Manner) -> Result<Vec<u8>, String> {
     written(&records)
 }
 
+/// The records of a database in their order.
+fn pairs(bytes: &[u8]) -> Result<Vec<Pair>, String> {
+    let format = container::detect(bytes).format.ok_or("it is no database")?;
+    let mut records = Vec::new();
+    container::open(bytes, format).view(order_of(bytes, format), 1).walk(0, &mut |record| {
+        records.push((record.key.into_owned(), record.value.into_owned()));
+        true
+    });
+    Ok(records)
+}
+
 /// A database in which a mailbox is said to move to another server, as a transfer leaves it that did not end.
 ///
 /// # Errors
 /// If it is no database, or does not have the mailbox.
 pub fn moving(bytes: &[u8], name: &[u8], to: &[u8]) -> Result<Vec<u8>, String> {
-    let format = container::detect(bytes).format.ok_or("it is no database")?;
-    let (order, style) = (order_of(bytes, format), Style::NEW);
-    let mut records: Vec<Pair> = Vec::new();
-    container::open(bytes, format).view(order, 1).walk(0, &mut |record| {
-        records.push((record.key.into_owned(), record.value.into_owned()));
-        true
-    });
+    let style = Style::NEW;
+    let mut records = pairs(bytes)?;
     let wanted = Key::Mailbox(Name::internal(name).into_form(Form::Db)).encode(style.keys);
     let Some((key, value)) = records.iter_mut().find(|(key, _)| wanted.as_ref() == Some(key)) else {
         return Err(format!("there is no {}", String::from_utf8_lossy(name)));

@@ -20,7 +20,7 @@ use crate::murder::world::{HostId, World};
 /// How the master's list is to come back.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Recovery {
-    /// From a dump of `ctl_mboxlist -d`.
+    /// From a dump of `ctl_mboxlist -d`: the master's database that coroner made of it.
     Dump(Vec<u8>),
     /// From the list of the first frontend.
     FrontendCopy,
@@ -232,10 +232,10 @@ impl Stage {
         }
         match &plan.recovery {
             Recovery::None => {}
-            Recovery::Dump(text) => {
+            Recovery::Dump(converted) => {
                 let (bytes, how) = match plan.manner {
-                    Manner::Manual => (dump::convert(text), "coroner convert --role master"),
-                    Manner::Cyrus36 => (dump::undump(text, plan.manner), "ctl_mboxlist -u"),
+                    Manner::Manual => (Ok(converted.clone()), "coroner convert --role master"),
+                    Manner::Cyrus36 => (dump::undump(converted, plan.manner), "ctl_mboxlist -u"),
                 };
                 self.say(format!("the master gets the dump, by {how}"));
                 self.put(&bytes.map_err(Cant::Failed)?)?;

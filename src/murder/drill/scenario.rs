@@ -239,6 +239,13 @@ impl Wrong {
 }
 
 impl Scenario {
+    /// The same, with nothing expected: for lists that it was not written for.
+    #[must_use]
+    pub fn expecting_nothing(mut self) -> Scenario {
+        self.steps.iter_mut().for_each(|step| step.expect.clear());
+        self
+    }
+
     /// Reads a scenario.
     ///
     /// # Errors

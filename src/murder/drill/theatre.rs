@@ -75,7 +75,7 @@ pub trait Theatre {
     /// # Errors
     /// If it is no dump, or the database can't be written.
     fn undump(&mut self, host: &str, dump: &[u8], manner: Manner) -> Result<(), Cant> {
-        let bytes = dump::undump(dump, manner).map_err(Cant::Failed)?;
+        let bytes = dump::convert(dump).and_then(|converted| dump::undump(&converted, manner)).map_err(Cant::Failed)?;
         self.put_database(host, Some(&bytes))
     }
     /// Lets something happen between two hosts, or nothing any more.
