@@ -174,4 +174,13 @@ fn coroner_reaches_a_real_master_by_tls() {
     let wanted = real.rows();
     wait("the standby", || list(standby.port).as_ref() == Some(&wanted));
     assert_eq!(rows_of(&copy), wanted);
+
+    // A backend's list goes through TLS too, and the standby hears of it.
+    let own = format!("be1.murder.test={}", corpus().join("be1.twoskip.db").display());
+    let command = ["murder", "sync", "--backend", &own, "--master", &address];
+    // What only the backend could do is left.
+    wait("sync", || coroner([&command[..], &login, &tls].concat()).status.code() == Some(1));
+    let pushed = real.rows();
+    assert!(pushed.contains_key(&b"user.anna.inter.two"[..]) && !wanted.contains_key(&b"user.anna.inter.two"[..]));
+    wait("the changes", || list(standby.port).as_ref() == Some(&pushed));
 }
