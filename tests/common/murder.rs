@@ -213,26 +213,33 @@ impl Host {
     /// Ends its master process and what that started.
     pub fn stop(&mut self, signal: Signal) {
         let Some(mut child) = self.running.take() else { return };
-        let children = children_of(child.id());
         let _ = kill_process(Pid::from_child(&child), signal);
-        if signal == Signal::KILL {
-            for &child in &children {
-                let _ = kill_process(child, Signal::KILL);
-            }
-        }
         let until = Instant::now() + Duration::from_secs(10);
         while matches!(child.try_wait(), Ok(None)) && Instant::now() < until {
             sleep(Duration::from_millis(20));
         }
         let _ = child.kill();
         let _ = child.wait();
-        // What outlives its master process is not left behind.
-        for child in children {
-            let mine = fs::read(format!("/proc/{}/cmdline", child.as_raw_nonzero())).unwrap_or_default();
-            if mine.contains_str(self.folder.as_os_str().as_encoded_bytes()) {
-                let _ = kill_process(child, Signal::KILL);
+        // What outlives its master process is not left behind, nor what that started last.
+        let _ = within(|| {
+            let left = self.processes();
+            for &process in &left {
+                let _ = kill_process(process, Signal::KILL);
             }
+            left.is_empty()
+        });
+    }
+
+    /// All that runs with its configuration.
+    fn processes(&self) -> Vec<Pid> {
+        let configuration = format!("-C\0{}/imapd.conf\0", self.folder.display());
+        let mut found = Vec::new();
+        for item in fs::read_dir("/proc").expect("/proc").flatten() {
+            let id = item.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+            let mine = || fs::read(item.path().join("cmdline")).is_ok_and(|line| line.contains_str(&configuration));
+            found.extend(id.filter(|_| mine()));
         }
+        found
     }
 
     /// `ctl_mboxlist OPTIONS`, as Cyrus' own user.
@@ -278,17 +285,6 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.stop(Signal::QUIT);
     }
-}
-
-fn children_of(parent: u32) -> Vec<Pid> {
-    let mut children = Vec::new();
-    for item in fs::read_dir("/proc").expect("/proc").flatten() {
-        let stat = fs::read_to_string(item.path().join("stat")).unwrap_or_default();
-        let of = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse::<u32>().ok());
-        let id = item.file_name().to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
-        children.extend(id.filter(|_| of == Some(parent)));
-    }
-    children
 }
 
 /// An IMAP connection.
