@@ -251,9 +251,7 @@ impl Watch {
         *count = count.saturating_add(1);
         if let Request::Sync { .. } = request {
             self.synced.insert(number, answer);
-            return Ok(());
-        }
-        if done {
+        } else if done {
             let at = |(check, text)| (check, format!("{}: {text}", self.cast.name(host)));
             let Seen { rows, model, .. } = &mut self.seen[host];
             let shelf = Shelf { rows, spool: world.disk(host).spool() };
