@@ -58,6 +58,10 @@ fn every_target_has_its_program() {
     let targets = fuzz::TARGETS.iter().map(|(name, _)| name).chain(fuzz::OF_COMMANDS);
     let targets: BTreeSet<String> = targets.map(|name| (*name).to_owned()).collect();
     assert_eq!(programs, targets);
+    let any = fs::read_to_string(fuzz_folder.join("src/bin/any.rs")).expect("the program of all targets");
+    for target in fuzz::OF_COMMANDS {
+        assert!(any.contains(&format!("(\"{target}\", ")), "any.rs does not know {target}");
+    }
     let manifest = fs::read_to_string(fuzz_folder.join("Cargo.toml")).expect("the fuzz manifest");
     for target in &targets {
         let body = fs::read_to_string(fuzz_folder.join(format!("fuzz_targets/{target}.rs"))).expect("a program");

@@ -123,11 +123,17 @@ impl Model {
         self.kept.extend(new.map(|(name, row)| (name.clone(), shelf.kept(row))));
     }
 
-    /// An order was done: is it, and what is from now on? Gives the names that the master is to know of.
+    /// An order was done: is it, and what is from now on? Gives the names that the master is to know of. `busy` says of which
+    /// names that can't be told, since there are other orders.
     ///
     /// # Errors
     /// What is not done.
-    pub fn done(&mut self, request: &Request, shelf: Shelf<'_>) -> Result<Vec<Vec<u8>>, (Check, String)> {
+    pub fn done(
+        &mut self,
+        request: &Request,
+        shelf: Shelf<'_>,
+        busy: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Vec<Vec<u8>>, (Check, String)> {
         let durable = |is: bool, text: &dyn Fn() -> String| holds(Check::OkIsDurable, is, text);
         let row = |name: &[u8]| shelf.rows.get(name);
         let mut changed = Vec::new();
@@ -149,7 +155,7 @@ impl Model {
             }
             Request::Rename { from, to } => {
                 changed.extend(self.kept.keys().filter(|name| below(name, from).is_some()).cloned());
-                self.renamed(from, to, shelf)?
+                self.renamed(from, to, shelf, busy)?
             }
             Request::SetAcl { name, identifier, rights } => {
                 self.granted(name, identifier, rights, shelf)?;
@@ -173,14 +179,24 @@ impl Model {
         Ok(told)
     }
 
-    fn renamed(&self, from: &[u8], to: &[u8], shelf: Shelf<'_>) -> Result<Vec<Vec<u8>>, (Check, String)> {
+    fn renamed(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        shelf: Shelf<'_>,
+        busy: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<Vec<Vec<u8>>, (Check, String)> {
         let durable = |is: bool, text: &dyn Fn() -> String| holds(Check::OkIsDurable, is, text);
         let mut moved = Vec::new();
         for (name, kept) in &self.kept {
             let Some(rest) = below(name, from) else { continue };
             let new = [to, rest].concat();
             let is = |name: &[u8]| shelf.rows.get(name).is_some_and(|row| row.uniqueid == kept.row.uniqueid);
-            // One that was made meanwhile may have been left behind, if it is not the mailbox itself.
+            // One below it that was made meanwhile may have been deleted since,
+            if !rest.is_empty() && busy(name) {
+                continue;
+            }
+            // or left behind.
             let either = is(&new) != is(name) && (is(&new) || !rest.is_empty());
             durable(either, &|| format!("{} was renamed, and is not {}", show(name), show(&new)))?;
             let whole = shelf.messages(&kept.row) == kept.messages;

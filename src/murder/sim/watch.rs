@@ -255,7 +255,10 @@ impl Watch {
             let at = |(check, text)| (check, format!("{}: {text}", self.cast.name(host)));
             let Seen { rows, model, .. } = &mut self.seen[host];
             let shelf = Shelf { rows, spool: world.disk(host).spool() };
-            let names = model.done(request, shelf).map_err(at)?;
+            let others: Vec<&Request> =
+                self.orders.values().filter(|order| order.host == host).map(|order| &order.request).collect();
+            let busy = |name: &[u8]| others.iter().any(|request| touches(request, name));
+            let names = model.done(request, shelf, &busy).map_err(at)?;
             if order.masters == self.masters {
                 names.iter().try_for_each(|name| self.master_knows(host, name))?;
             }
