@@ -192,13 +192,13 @@ impl Model {
             let Some(rest) = below(name, from) else { continue };
             let new = [to, rest].concat();
             let is = |name: &[u8]| shelf.rows.get(name).is_some_and(|row| row.uniqueid == kept.row.uniqueid);
-            // One below it that was made meanwhile may have been deleted since,
-            if !rest.is_empty() && busy(name) {
+            // One below it that was made meanwhile may have been left behind, or deleted by another order since.
+            let deleted = !rest.is_empty() && !is(&new) && !is(name) && busy(name);
+            let either = is(&new) != is(name) && (is(&new) || !rest.is_empty());
+            durable(either || deleted, &|| format!("{} was renamed, and is not {}", show(name), show(&new)))?;
+            if deleted {
                 continue;
             }
-            // or left behind.
-            let either = is(&new) != is(name) && (is(&new) || !rest.is_empty());
-            durable(either, &|| format!("{} was renamed, and is not {}", show(name), show(&new)))?;
             let whole = shelf.messages(&kept.row) == kept.messages;
             durable(whole, &|| format!("{} was renamed, and its messages changed", show(name)))?;
             if is(&new) {
