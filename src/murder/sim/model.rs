@@ -154,8 +154,9 @@ impl Model {
                 Vec::new()
             }
             Request::Rename { from, to } => {
-                changed.extend(self.kept.keys().filter(|name| below(name, from).is_some()).cloned());
-                self.renamed(from, to, shelf, busy)?
+                let (old, new) = self.renamed(from, to, shelf, busy)?;
+                changed = old;
+                new
             }
             Request::SetAcl { name, identifier, rights } => {
                 self.granted(name, identifier, rights, shelf)?;
@@ -179,33 +180,35 @@ impl Model {
         Ok(told)
     }
 
+    /// The names that were left, and those that were taken.
     fn renamed(
         &self,
         from: &[u8],
         to: &[u8],
         shelf: Shelf<'_>,
         busy: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<Vec<Vec<u8>>, (Check, String)> {
+    ) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), (Check, String)> {
         let durable = |is: bool, text: &dyn Fn() -> String| holds(Check::OkIsDurable, is, text);
-        let mut moved = Vec::new();
+        let (mut left, mut taken) = (Vec::new(), Vec::new());
         for (name, kept) in &self.kept {
             let Some(rest) = below(name, from) else { continue };
             let new = [to, rest].concat();
             let is = |name: &[u8]| shelf.rows.get(name).is_some_and(|row| row.uniqueid == kept.row.uniqueid);
-            // One below it that was made meanwhile may have been left behind, or deleted by another order since.
-            let deleted = !rest.is_empty() && !is(&new) && !is(name) && busy(name);
-            let either = is(&new) != is(name) && (is(&new) || !rest.is_empty());
-            durable(either || deleted, &|| format!("{} was renamed, and is not {}", show(name), show(&new)))?;
-            if deleted {
+            // One below it that was made meanwhile may have been left behind, or another order may have taken it away.
+            let away = !rest.is_empty() && !is(&new) && !is(name) && busy(name);
+            if away {
                 continue;
             }
+            let either = is(&new) != is(name) && (is(&new) || !rest.is_empty());
+            durable(either, &|| format!("{} was renamed, and is not {}", show(name), show(&new)))?;
             let whole = shelf.messages(&kept.row) == kept.messages;
             durable(whole, &|| format!("{} was renamed, and its messages changed", show(name)))?;
             if is(&new) {
-                moved.push(new);
+                taken.push(new);
             }
+            left.push(name.clone());
         }
-        Ok(moved)
+        Ok((left, taken))
     }
 
     fn granted(&self, name: &[u8], identifier: &[u8], rights: &[u8], shelf: Shelf<'_>) -> Checked {
