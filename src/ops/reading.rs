@@ -57,23 +57,29 @@ impl<'a, 's> Reading<'a, 's> {
     /// # Errors
     /// As of [`Reading::new`].
     pub fn as_stored(source: &Source, database: &'s dyn Database<'a>, per_rule: usize) -> Result<Self, Failure> {
-        let mut findings = Findings::keeping(per_rule);
-        database.verify(Depth::Structure, &mut |finding| findings.push(finding));
-        findings.sort();
+        let findings = verified(database, per_rule);
         let records = if let Some(number) = source.at() {
             let order = source.order(database);
             let records = database.at(number, order).ok_or_else(|| source.has_no_transaction(number))?;
             Records::Listed(records, order)
         } else if findings.is_clean() {
-            // A walk follows the file's own pointers; which order they keep matters only for looking up keys.
-            let order = source.forced_order().unwrap_or(KeyOrder::Unsigned);
-            Records::View(database.view(order, parts(source.len())), database)
+            return Ok(Reading { findings, ..Reading::presumed(source, database) });
         } else {
             let order = source.order(database);
             let records = database.carve(order).kept.into_iter().map(|kept| kept.record).collect();
             Records::Carved(records, order)
         };
         Ok(Reading { findings, format: database.format(), order: source.forced_order(), records })
+    }
+
+    /// Reads a database by its own pointers before it is known to be sound: what is made of that is worth nothing unless
+    /// [`verified`] finds nothing wrong.
+    pub fn presumed(source: &Source, database: &'s dyn Database<'a>) -> Self {
+        // A walk follows the file's own pointers; which order they keep matters only for looking up keys.
+        let order = source.forced_order().unwrap_or(KeyOrder::Unsigned);
+        let records = Records::View(database.view(order, parts(source.len())), database);
+        let findings = Findings::keeping(KEPT_PER_RULE);
+        Reading { findings, format: database.format(), order: source.forced_order(), records }
     }
 
     /// Lists the records in key order if the file itself can't be searched.
@@ -223,6 +229,28 @@ impl<'a> Lookup<'a, '_> {
             }
         }
     }
+}
+
+/// What the verification of a database's structure finds, with the first `per_rule` findings of each rule.
+pub fn verified(database: &dyn Database<'_>, per_rule: usize) -> Findings {
+    let mut findings = Findings::keeping(per_rule);
+    database.verify(Depth::Structure, &mut |finding| findings.push(finding));
+    findings.sort();
+    findings
+}
+
+/// Does `check`, a verification, beside `work`: on threads of its own, half as many as there are, for `work` is not to wait
+/// behind it. `None` if the check died.
+pub fn beside<C: Send, T>(check: impl FnOnce() -> C + Send, work: impl FnOnce() -> T) -> (Option<C>, T) {
+    std::thread::scope(|scope| {
+        let threads = (rayon::current_num_threads() / 2).max(1);
+        let checking = scope.spawn(move || match rayon::ThreadPoolBuilder::new().num_threads(threads).build() {
+            Ok(pool) => pool.install(check),
+            Err(_) => check(),
+        });
+        let made = work();
+        (checking.join().ok(), made)
+    })
 }
 
 /// How many parts to ask for in a file of `len` bytes.

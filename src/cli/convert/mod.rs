@@ -15,7 +15,8 @@ use coroner::ops::convert::remarks::Remarks;
 use coroner::ops::convert::role::Host;
 use coroner::ops::convert::witness::Witnesses;
 use coroner::ops::convert::{Converter, Origin};
-use coroner::ops::reading::Reading;
+use coroner::ops::findings::KEPT_PER_RULE;
+use coroner::ops::reading::{Reading, verified};
 use coroner::render::text::unprintable;
 
 use super::args::{Common, FormatName, Past, named_file};
@@ -115,25 +116,39 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     };
     let format = args.to.map_or_else(|| target::container_of(database.format()), FormatName::format);
     target::check(&args.output, common.json, format)?;
-    let reading = watched("verifying", |_| Reading::new(&source, &*database))?;
-    say_findings(&source.name(), &reading.findings);
-
-    let mut remarks = match args.report {
-        Some(_) => Remarks::keeping(usize::MAX),
-        None => Remarks::default(),
-    };
+    let presumed = Reading::presumed(&source, &*database);
     let plan = target::Plan {
         output: &args.output,
         force: args.force,
         strict: args.strict,
         source: &source,
-        reading: &reading,
+        reading: &presumed,
         format,
         order: common.order.map(|name| name.order()),
     };
-    let written = match converter(args, common, &reading, &*database, format)? {
-        None => plan.copy(out)?,
-        Some(converter) => plan.convert(&converter, &mut remarks, out)?,
+    let mut remarks = match args.report {
+        Some(_) => Remarks::keeping(usize::MAX),
+        None => Remarks::default(),
+    };
+    let copied = match copies_a_database(args, &*database, format) {
+        true => plan.copy_meanwhile(|| verified(&*database, KEPT_PER_RULE))?,
+        false => None,
+    };
+    let (findings, written) = match copied {
+        Some((findings, written)) => {
+            say_findings(&source.name(), &findings);
+            (findings, written)
+        }
+        None => {
+            let reading = watched("verifying", |_| Reading::new(&source, &*database))?;
+            say_findings(&source.name(), &reading.findings);
+            let plan = target::Plan { reading: &reading, ..plan };
+            let written = match converter(args, common, &reading, &*database, format)? {
+                None => plan.copy(out)?,
+                Some(converter) => plan.convert(&converter, &mut remarks, out)?,
+            };
+            (reading.findings, written)
+        }
     };
     if let Some(path) = &args.report {
         report::save(path, args.force, &remarks)?;
@@ -144,7 +159,23 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         true => out.json(&told.document())?,
         false => told.print(args.output.as_os_str() == "-", out)?,
     }
-    Ok(Outcome::findings_if(!remarks.is_lossless() || !reading.findings.is_clean()))
+    Ok(Outcome::findings_if(!remarks.is_lossless() || !findings.is_clean()))
+}
+
+/// Whether it takes entries, not records, to get from a format to another.
+fn is_of_entries(from: Format, to: Format) -> bool {
+    [from, to].iter().any(|format| matches!(format, Format::Json | Format::Text))
+}
+
+/// Whether the user asks for another host's list.
+fn asks_for_host(args: &Args) -> bool {
+    args.role.is_some() || args.server.is_some() || !args.witness.is_empty()
+}
+
+/// Whether the records of a database that can be searched go over to another as they stand, whatever they say.
+fn copies_a_database(args: &Args, database: &dyn Database<'_>, to: Format) -> bool {
+    let converts = is_of_entries(database.format(), to) || asks_for_host(args) || args.era.is_some();
+    !converts && args.past.at.is_none() && !to.is_dump() && database.is_searchable()
 }
 
 /// How to convert entries; `None` if records go over as they stand.
@@ -155,9 +186,7 @@ fn converter(
     database: &dyn Database<'_>,
     format: Format,
 ) -> Result<Option<Converter>, Failure> {
-    let of_entries =
-        matches!(database.format(), Format::Json | Format::Text) || matches!(format, Format::Json | Format::Text);
-    let asked = args.role.is_some() || args.server.is_some() || !args.witness.is_empty();
+    let (of_entries, asked) = (is_of_entries(database.format(), format), asks_for_host(args));
     if !of_entries && !asked && args.era.is_none() {
         return Ok(None);
     }

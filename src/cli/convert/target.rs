@@ -17,9 +17,10 @@ use coroner::ops::convert::reverse_acl::ReverseAcls;
 use coroner::ops::convert::role::Host;
 use coroner::ops::convert::{Converter, Origin, dumps};
 use coroner::ops::entries::Decoder;
-use coroner::ops::reading::Reading;
+use coroner::ops::findings::Findings;
+use coroner::ops::reading::{Reading, beside};
 use coroner::ops::tally::Tally;
-use coroner::plan::database::{self, Target, target_order};
+use coroner::plan::database::{self, Prepared, Target, target_order};
 use coroner::plan::safe_file::SafeFile;
 use rayon::prelude::*;
 
@@ -108,17 +109,39 @@ pub struct Plan<'p, 'a, 's> {
 impl Plan<'_, '_, '_> {
     /// Copies records as they stand.
     pub fn copy(&self, out: &mut Out) -> Result<Written, Failure> {
-        let order = self.order(true);
-        let sorted = (self.format != Format::Show || self.order.is_some()).then_some(order);
-        let raw = watched("reading", |_| Raw::new(self.reading, sorted));
-        if self.format == Format::Show {
-            return self.lines(raw.pairs(), out);
+        if self.format != Format::Show {
+            let (raw, options) = self.raw();
+            return self.database(raw.pairs(), &options);
         }
+        let sorted = self.order.map(|_| self.order(true));
+        let raw = watched("reading", |_| Raw::new(self.reading, sorted));
+        self.lines(raw.pairs(), out)
+    }
+
+    /// Copies records as they stand to a database, while `verify` finds out whether the source is sound; if it is not,
+    /// nothing is written, and `None` is the answer.
+    pub fn copy_meanwhile(
+        &self,
+        verify: impl FnOnce() -> Findings + Send,
+    ) -> Result<Option<(Findings, Written)>, Failure> {
+        // First, so that the disk has something to do soon.
+        let (raw, options) = self.raw();
+        let prepare = || watched("writing", |_| self.prepare(raw.pairs(), &options));
+        let (findings, prepared) = beside(verify, prepare);
+        // What is wrong with records that are not to be written is of no interest.
+        let findings = findings.filter(Findings::is_clean);
+        findings.map(|findings| Ok((findings, prepared?.appear()?))).transpose()
+    }
+
+    /// All records as they stand, in the target's order.
+    fn raw(&self) -> (Raw<'_>, WriteOptions) {
+        let order = self.order(true);
+        let raw = watched("reading", |_| Raw::new(self.reading, Some(order)));
         let mut options = database::options(self.format, order, std::iter::empty::<(&[u8], &[u8])>());
         if self.format == Format::Flat {
             options.style = raw.flat_need().style();
         }
-        self.database(raw.pairs(), &options)
+        (raw, options)
     }
 
     /// Converts entries.
@@ -172,9 +195,17 @@ impl Plan<'_, '_, '_> {
         pairs: impl Iterator<Item = (K, V)>,
         options: &WriteOptions,
     ) -> Result<Written, Failure> {
+        watched("writing", |_| self.prepare(pairs, options)?.appear())
+    }
+
+    fn prepare<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
+        &self,
+        pairs: impl Iterator<Item = (K, V)>,
+        options: &WriteOptions,
+    ) -> Result<Prepared, Failure> {
         let like = self.source.metadata();
         let target = Target { path: self.output, overwrite: self.force, like: like.as_ref() };
-        watched("writing", |_| database::write(target, self.format, pairs, options))
+        database::prepare(target, self.format, pairs, options)
     }
 
     /// Writes records as `cyr_dbtool … show` prints them.

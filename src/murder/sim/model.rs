@@ -24,6 +24,15 @@ pub struct Model {
     delayed: bool,
 }
 
+/// What a renaming did.
+#[derive(Default)]
+struct Renamed {
+    /// Names that were left.
+    left: Vec<Vec<u8>>,
+    /// Names that were taken.
+    taken: Vec<Vec<u8>>,
+}
+
 /// A disk, as far as a model looks at it.
 #[derive(Clone, Copy)]
 pub struct Shelf<'d> {
@@ -154,9 +163,9 @@ impl Model {
                 Vec::new()
             }
             Request::Rename { from, to } => {
-                let (old, new) = self.renamed(from, to, shelf, busy)?;
-                changed = old;
-                new
+                let renamed = self.renamed(from, to, shelf, busy)?;
+                changed = renamed.left;
+                renamed.taken
             }
             Request::SetAcl { name, identifier, rights } => {
                 self.granted(name, identifier, rights, shelf)?;
@@ -180,16 +189,16 @@ impl Model {
         Ok(told)
     }
 
-    /// The names that were left, and those that were taken.
+    /// Whether a renaming is done.
     fn renamed(
         &self,
         from: &[u8],
         to: &[u8],
         shelf: Shelf<'_>,
         busy: &dyn Fn(&[u8]) -> bool,
-    ) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), (Check, String)> {
+    ) -> Result<Renamed, (Check, String)> {
         let durable = |is: bool, text: &dyn Fn() -> String| holds(Check::OkIsDurable, is, text);
-        let (mut left, mut taken) = (Vec::new(), Vec::new());
+        let mut renamed = Renamed::default();
         for (name, kept) in &self.kept {
             let Some(rest) = below(name, from) else { continue };
             let new = [to, rest].concat();
@@ -204,11 +213,11 @@ impl Model {
             let whole = shelf.messages(&kept.row) == kept.messages;
             durable(whole, &|| format!("{} was renamed, and its messages changed", show(name)))?;
             if is(&new) {
-                taken.push(new);
+                renamed.taken.push(new);
             }
-            left.push(name.clone());
+            renamed.left.push(name.clone());
         }
-        Ok((left, taken))
+        Ok(renamed)
     }
 
     fn granted(&self, name: &[u8], identifier: &[u8], rights: &[u8], shelf: Shelf<'_>) -> Checked {
