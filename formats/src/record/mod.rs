@@ -22,6 +22,7 @@ mod ordinary;
 pub mod rights;
 pub mod role;
 pub mod rules;
+pub mod straight;
 mod sums;
 pub mod survey;
 

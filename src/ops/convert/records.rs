@@ -6,15 +6,17 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
+use super::blocks::{Block, Pair, made};
 use super::remarks::{ENTRY, Fate, Remark, Remarks, Say};
 use super::reverse_acl::ReverseAcls;
 use super::{Converter, Held, era};
 use crate::formats::container::{KeyOrder, Record};
-use crate::formats::record::{Entry, Era, Family, Former, Key, KeyStyle, Role, Under, encode, write_history};
+use crate::formats::record::straight::Dumped;
+use crate::formats::record::{Entry, Era, Family, Former, Grammar, Key, KeyStyle, Role, Under, encode, write_history};
 use crate::ops::reading::Reading;
 
-/// A key and its value.
-pub type Pair = (Vec<u8>, Vec<u8>);
+/// A record that is no mailbox's own.
+type Other = (Vec<u8>, Vec<u8>);
 
 /// A mailbox's record in the source, under the first bytes of its uniqueid.
 struct ById<'a> {
@@ -35,6 +37,7 @@ struct Task<'t> {
     converter: &'t Converter,
     racls: Option<&'t ReverseAcls>,
     order: KeyOrder,
+    straight: bool,
 }
 
 /// What one part of the source gives.
@@ -43,7 +46,7 @@ struct Part<'a> {
     names: Vec<Held<'a>>,
     ids: Vec<ById<'a>>,
     jmapids: Vec<ByJmapid<'a>>,
-    others: Vec<Pair>,
+    others: Vec<Other>,
     /// The source's records under uniqueids.
     indexed: Vec<Held<'a>>,
 }
@@ -62,6 +65,8 @@ impl<'a> Part<'a> {
 pub struct Records<'a, 'c> {
     converter: &'c Converter,
     order: KeyOrder,
+    /// Whether most objects of the source can be made records of without entries.
+    straight: bool,
     index: Part<'a>,
     histories: HashMap<Vec<u8>, Vec<u8>>,
 }
@@ -78,7 +83,9 @@ impl<'a, 'c> Records<'a, 'c> {
         order: KeyOrder,
         remarks: &mut Remarks,
     ) -> Self {
-        let task = Task { converter, racls, order };
+        let of_json = converter.origin.style.dump == Some(Grammar::Json);
+        let straight = of_json && racls.is_none() && converter.keeps_entries();
+        let task = Task { converter, racls, order, straight };
         let kept = remarks.kept();
         let parts: Vec<(Part<'a>, Remarks)> = (0..reading.parts())
             .into_par_iter()
@@ -96,7 +103,7 @@ impl<'a, 'c> Records<'a, 'c> {
             index.append(part);
             remarks.append(said);
         }
-        let mut records = Records { converter, order, index, histories: HashMap::new() };
+        let mut records = Records { converter, order, straight, index, histories: HashMap::new() };
         records.sort(remarks);
         records.take_indexed(remarks);
         records.add_markers(racls);
@@ -107,8 +114,7 @@ impl<'a, 'c> Records<'a, 'c> {
 
     fn sort(&mut self, remarks: &mut Remarks) {
         let (converter, order) = (self.converter, self.order);
-        let compare =
-            |a: &Held<'a>, b: &Held<'a>| order.compare(&name_key(converter, a.key()), &name_key(converter, b.key()));
+        let compare = |a: &Held<'a>, b: &Held<'a>| order_of_names(converter, order, a.key(), b.key());
         let ascend = |pair: &[Held<'a>]| pair.is_sorted_by(|a, b| compare(a, b).is_lt());
         if !self.index.names.par_windows(2).all(ascend) {
             self.index.names.par_sort_by(compare);
@@ -172,26 +178,43 @@ impl<'a, 'c> Records<'a, 'c> {
 
     /// All records, in order.
     pub fn pairs(&self) -> impl Iterator<Item = Pair> + '_ {
-        let names = batches(&self.index.names, |held| self.named(held));
-        let jmapids = batches(&self.index.jmapids, |item| self.by_jmapid(item));
+        let make = |items: &[&Held<'a>], block: &mut Block| items.iter().for_each(|held| self.named(held, block));
+        let names = made(self.index.names.iter(), make);
+        let make =
+            |items: &[&ByJmapid<'a>], block: &mut Block| items.iter().for_each(|item| self.by_jmapid(item, block));
+        let jmapids = made(self.index.jmapids.iter(), make);
         let ids = self.by_id();
-        let others = self.index.others.iter().cloned();
+        let copy = |items: &[&Other], block: &mut Block| items.iter().for_each(|(key, value)| block.push(key, value));
+        let others = made(self.index.others.iter(), copy);
         merge(self.order, merge(self.order, names, ids), merge(self.order, jmapids, others))
     }
 
-    fn named(&self, held: &Held<'a>) -> Option<Pair> {
-        let mut entry = self.converter.mailbox(held.key(), held.value(), &mut silent)?;
-        entry.history_raw = None;
+    fn named(&self, held: &Held<'a>, block: &mut Block) {
+        if let Some(dumped) = self.dumped(held) {
+            return block.with(|out| dumped.append_named(out));
+        }
         let style = self.converter.era.style();
-        let key = Key::Mailbox(entry.name.clone()).encode(style.keys)?;
-        Some((key, encode(&entry, style.numbering)))
+        let Some(mut entry) = self.converter.mailbox(held.key(), held.value(), &mut silent) else { return };
+        entry.history_raw = None;
+        let Some(key) = Key::Mailbox(entry.name.clone()).encode(style.keys) else { return };
+        block.push(&key, &encode(&entry, style.numbering));
     }
 
-    fn by_jmapid(&self, item: &ByJmapid<'a>) -> Option<Pair> {
-        let mut entry = self.converter.content(item.held.key(), item.held.value(), &mut silent)?;
+    /// A mailbox of which records can be made straight away.
+    #[inline]
+    fn dumped<'h>(&self, held: &'h Held<'a>) -> Option<Dumped<'h>> {
+        if !self.straight {
+            return None;
+        }
+        Dumped::read(held.key(), held.value(), self.converter.era)
+    }
+
+    fn by_jmapid(&self, item: &ByJmapid<'a>, block: &mut Block) {
+        let content = self.converter.content(item.held.key(), item.held.value(), &mut silent);
+        let Some(mut entry) = content else { return };
         (entry.under, entry.history_raw) = (Under::Jmapid, None);
         let entry = entry.as_written_in(self.converter.era);
-        Some((item.key.to_vec(), encode(&entry, self.converter.era.style().numbering)))
+        block.push(&item.key, &encode(&entry, self.converter.era.style().numbering));
     }
 
     /// The records under uniqueids (since 3.6).
@@ -201,18 +224,28 @@ impl<'a, 'c> Records<'a, 'c> {
             a.prefix == b.prefix && uniqueid(converter, &a.held) == uniqueid(converter, &b.held)
         };
         let ids = if converter.era >= Era::V3_6 { &self.index.ids[..] } else { &[] };
-        let mut groups = ids.chunk_by(same);
-        std::iter::from_fn(move || {
-            let batch: Vec<_> = groups.by_ref().take(BATCH).collect();
-            let made: Vec<Option<Pair>> = batch.into_par_iter().map(|group| self.under_uniqueid(group)).collect();
-            (!made.is_empty()).then_some(made)
+        made(ids.chunk_by(same), |groups: &[&[ById<'a>]], block| {
+            for near in groups.chunks(NEAR) {
+                near.iter().for_each(|group| fetch(group));
+                near.iter().for_each(|group| self.under_uniqueid(group, block));
+            }
         })
-        .flatten()
-        .flatten()
     }
 
     /// The record under the uniqueid of one or several entries: that of the live one, the tombstones being its former names.
-    fn under_uniqueid(&self, group: &[ById<'a>]) -> Option<Pair> {
+    fn under_uniqueid(&self, group: &[ById<'a>], block: &mut Block) {
+        if let [alone] = group
+            && self.histories.is_empty()
+            && let Some(dumped) = self.dumped(&alone.held)
+        {
+            return block.with(|out| dumped.append_indexed(out));
+        }
+        if let Some((key, value)) = self.under_common_uniqueid(group) {
+            block.push(&key, &value);
+        }
+    }
+
+    fn under_common_uniqueid(&self, group: &[ById<'a>]) -> Option<Other> {
         let converter = self.converter;
         let entries =
             group.iter().filter_map(|item| converter.content(item.held.key(), item.held.value(), &mut silent));
@@ -237,6 +270,15 @@ impl<'a, 'c> Records<'a, 'c> {
         let key = [b"I", &*id].concat();
         Some((key, encode(&entry, converter.era.style().numbering)))
     }
+}
+
+/// How many records that stand far from each other are fetched at once.
+const NEAR: usize = 16;
+
+/// Has the processor fetch the values of records from the memory: several at once take it as long as one.
+fn fetch(group: &[ById<'_>]) {
+    let lines = group.iter().flat_map(|item| item.held.value().iter().step_by(64));
+    std::hint::black_box(lines.fold(0, |sum: u8, byte| sum ^ byte));
 }
 
 /// A tombstone as its successor's record remembers it.
@@ -284,8 +326,13 @@ impl<'a> Part<'a> {
     }
 
     fn take_mailbox(&mut self, record: Record<'a>, task: Task<'_>, say: &mut Say<'_>) {
-        let Task { converter, racls, order } = task;
+        let Task { converter, racls, order, straight } = task;
         let held = Held::new(record);
+        if straight && let Some(dumped) = Dumped::read(held.key(), held.value(), converter.era) {
+            let prefix = dumped.uniqueid().map(|id| prefix_of(id, order));
+            self.ids.extend(prefix.map(|prefix| ById { prefix, held: again(&held) }));
+            return self.names.push(held);
+        }
         let Some(entry) = converter.content(held.key(), held.value(), say) else { return };
         if converter.era.family() != Family::Dlist && !era::legacy_limits(&entry, say) {
             return;
@@ -293,10 +340,6 @@ impl<'a> Part<'a> {
         if let Some(racls) = racls {
             racls.keys(&entry, |key| self.others.push((key, Vec::new())));
         }
-        let again = || match &held {
-            Held::Borrowed(key, value) => Held::Borrowed(key, value),
-            Held::Owned(pair) => Held::Owned(pair.clone()),
-        };
         let uniqueid = entry.uniqueid.as_deref().filter(|id| !id.is_empty());
         if let Some(uniqueid) = uniqueid.filter(|_| converter.era == Era::V3_4) {
             let key = Key::UniqueidIndex { uniqueid, name: entry.name.clone() }.encode(KeyStyle::Plain);
@@ -304,16 +347,24 @@ impl<'a> Part<'a> {
         }
         let indexed = converter.era >= Era::V3_6 || converter.origin.style.keys == KeyStyle::Prefixed;
         if let Some(id) = uniqueid.filter(|_| indexed) {
-            self.ids.push(ById { prefix: prefix_of(id, order), held: again() });
+            self.ids.push(ById { prefix: prefix_of(id, order), held: again(&held) });
             if let Some(jmapid) = entry.jmapid.as_deref().filter(|_| converter.era >= Era::V3_13) {
                 let userid = entry.name.userid().unwrap_or_default();
                 let key = Key::Jmap { userid: &userid, jmapid }.encode(KeyStyle::Prefixed);
                 let mtime = entry.mtime.unwrap_or_default();
-                self.jmapids.extend(key.map(|key| ByJmapid { key: key.into(), mtime, held: again() }));
+                self.jmapids.extend(key.map(|key| ByJmapid { key: key.into(), mtime, held: again(&held) }));
             }
         }
         drop(entry);
         self.names.push(held);
+    }
+}
+
+/// The same record once more.
+fn again<'a>(held: &Held<'a>) -> Held<'a> {
+    match held {
+        Held::Borrowed(key, value) => Held::Borrowed(key, value),
+        Held::Owned(pair) => Held::Owned(pair.clone()),
     }
 }
 
@@ -324,7 +375,7 @@ fn orphan(
     value: &[u8],
     entry: Option<Entry<'_>>,
     say: &mut Say<'_>,
-) -> Option<Pair> {
+) -> Option<Other> {
     let stays = converter.era >= Era::V3_6 && converter.host.role.is_none();
     let Some(entry) = entry.filter(|_| stays) else {
         let why = "a record under a uniqueid that no mailbox has";
@@ -348,6 +399,23 @@ fn name_key<'k>(converter: &Converter, key: &'k [u8]) -> Cow<'k, [u8]> {
     Cow::Owned(Key::decode(key, converter.origin.style.keys).encode(target).unwrap_or_default())
 }
 
+/// How the keys that two mailboxes of the source have in the target stand to each other.
+fn order_of_names(converter: &Converter, order: KeyOrder, a: &[u8], b: &[u8]) -> Ordering {
+    let styles = (converter.origin.style.keys, converter.era.style().keys);
+    if styles == (KeyStyle::Plain, KeyStyle::Prefixed) && !a.contains(&b'!') && !b.contains(&b'!') {
+        // Without domains, bytes become others whatever stands around them.
+        let in_key = |byte: u8| match byte {
+            b'.' => 0x1F,
+            b'^' => b'.',
+            other => other,
+        };
+        let mut ranks =
+            a.iter().zip(b).filter(|(x, y)| x != y).map(|(&x, &y)| [x, y].map(|byte| order.rank(in_key(byte))));
+        return ranks.find(|[x, y]| x != y).map_or_else(|| a.len().cmp(&b.len()), |[x, y]| x.cmp(&y));
+    }
+    order.compare(&name_key(converter, a), &name_key(converter, b))
+}
+
 /// The uniqueid of a mailbox's record.
 fn uniqueid<'h>(converter: &Converter, held: &'h Held<'_>) -> Option<Cow<'h, [u8]>> {
     converter.decode(held.key(), held.value()).entry?.uniqueid
@@ -366,17 +434,6 @@ fn order_of_ids(converter: &Converter, order: KeyOrder, a: &ById<'_>, b: &ById<'
         order.compare(&a, &b).then_with(|| a.cmp(&b))
     };
     a.prefix.cmp(&b.prefix).then_with(full).then_with(|| a.held.key().cmp(b.held.key()))
-}
-
-/// How many records are made side by side before they are written.
-const BATCH: usize = 8192;
-
-/// What `make` makes of each item, batch by batch on all threads.
-fn batches<'i, T: Sync>(
-    items: &'i [T],
-    make: impl Fn(&T) -> Option<Pair> + Sync + 'i,
-) -> impl Iterator<Item = Pair> + 'i {
-    items.chunks(BATCH).flat_map(move |batch| batch.par_iter().map(&make).collect::<Vec<_>>()).flatten()
 }
 
 /// Two sequences that stand in `order` as one.
