@@ -292,3 +292,74 @@ pub fn read_back(bytes: &[u8], format: Format) -> Tally {
     let database = crate::formats::text::open(bytes, format);
     Tally::of(&*database.view(KeyOrder::Unsigned, parts(bytes.len() as u64)))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::formats::image::Span;
+    use crate::ops::convert::Origin;
+    use crate::ops::convert::role::Bare;
+
+    const RECORDS: [(&str, &str); 5] = [
+        ("Nuser\x1Fa", "%(T e I id1 P default V 5 C 1 F 2 M 1700000000 A %(a lrswipkxtecdan anyone p))"),
+        ("Npub", "%(T e I id1 J P-F P p2 V 1600000001 C 10 F 200 M 1700000000 A %())"),
+        ("Nuser\x1Fa.b\x1FSub x", "%(T e I id1 J NIL P default V 5 C 1 F 2 M 0 A %(-eve l))"),
+        ("Nuser\x1Fr", "%(T er P default S be1.example.com M 1700000000 A %(r lrs))"),
+        ("Nuser\x1Fr", "%(T er I NIL J NIL P default S be1.example.com M 1700000000 A %())"),
+    ];
+
+    /// The objects of a record, what is said of it, and whether they were made straight away.
+    fn dumped(key: &[u8], value: &[u8], era: Era, straight: bool) -> (Vec<u8>, Vec<String>, u64, bool) {
+        let origin = Origin { style: Style::NEW, era: None, bare: Bare::Local, typeless: false, jmapids: false };
+        let (host, witnesses) = (Default::default(), Default::default());
+        let converter = Converter { origin, era, host, witnesses, makes_jmapids: false, now: 0 };
+        let histories = HashMap::from([(b"id2".to_vec(), b"%(N user\x1Fold)".to_vec())]);
+        let dumper = Dumper { converter: &converter, format: Format::Json, histories, straight };
+        let record = Record { key: key.into(), value: value.into(), span: Span::at(0, 1) };
+        let (mut out, mut said, mut done) = (Vec::new(), Vec::new(), Done::default());
+        dumper.append(&record, &mut out, &mut done, &mut |remark| said.push(format!("{remark:?}")));
+        assert!(done.unread.is_none());
+        (out, said, done.tally.records, Recorded::read(key, value, era).is_some())
+    }
+
+    fn agree(key: &[u8], value: &[u8]) -> bool {
+        let mut all = true;
+        for era in [Era::V3_4, Era::V3_6, Era::V3_12, Era::V3_13] {
+            let (expected, remarks, count, _) = dumped(key, value, era, false);
+            let (found, said, records, straight) = dumped(key, value, era, true);
+            assert_eq!((found, said, records), (expected, remarks, count), "{era:?}: {}", value.as_bstr());
+            all &= straight || era < Era::V3_13;
+        }
+        all
+    }
+
+    #[test]
+    fn objects_made_straight_away_are_those_of_entries() {
+        for (key, value) in RECORDS {
+            assert!(agree(key.as_bytes(), value.as_bytes()), "{value}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+        #[test]
+        fn objects_of_changed_records_are_those_of_entries(
+            (key, value) in prop::sample::select(&RECORDS[..]),
+            at in any::<prop::sample::Index>(),
+            removed in 0usize..4,
+            with in prop::sample::select(&[
+                "", " ", "\"", "(", ")", "%(", "NIL", "0", "e", "ed ", "J x ", "S b ", "default", "\\", "\x1F", "\x1D", "^", "!",
+                "\0", "a lrs ", "Z", "DELETED", "x", "99999999999999999999", "V 0 ", "id2", "é",
+            ][..]),
+            in_key: bool,
+        ) {
+            let (mut key, mut value) = (key.as_bytes().to_vec(), value.as_bytes().to_vec());
+            let changed = if in_key { &mut key } else { &mut value };
+            let at = at.index(changed.len());
+            changed.splice(at..(at + removed).min(changed.len()), with.bytes());
+            agree(&key, &value);
+        }
+    }
+}

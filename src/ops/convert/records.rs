@@ -449,3 +449,116 @@ fn merge<'i>(
         _ => b.next(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::formats::record::Style;
+    use crate::ops::convert::Origin;
+    use crate::ops::convert::role::Bare;
+
+    const OBJECTS: [(&str, &str); 4] = [
+        (
+            "user.a^b.Sent Items",
+            r#"{"name": "user.a^b.Sent Items", "mtime": "1655223049", "uidvalidity": "1654584238", "createdmodseq": "372", "foldermodseq": "2969", "mbtype": "e", "partition": "default", "acl": {"a.b": "lrs", "group:b c": "lrs"}, "uniqueid": "e5", "name_history": []}"#,
+        ),
+        (
+            "user.a",
+            r#"{"name": "user.a", "mtime": "1", "uidvalidity": "0", "createdmodseq": "0", "foldermodseq": "0", "mbtype": "er", "partition": "p", "server": "be1", "acl": {}, "name_history": []}"#,
+        ),
+        (
+            "x",
+            r#"{"name": "x", "mtime": "9999999999999999999", "uidvalidity": "2", "createdmodseq": "3", "foldermodseq": "4", "mbtype": "e", "acl": {"b": ""}, "uniqueid": "NIL", "name_history": []}"#,
+        ),
+        (
+            "user.b",
+            r#"{"name": "user.b", "mtime": "5", "uidvalidity": "2", "createdmodseq": "3", "foldermodseq": "4", "mbtype": "e", "partition": "", "acl": {"": "l", "%(": "l r"}, "uniqueid": "a b", "name_history": []}"#,
+        ),
+    ];
+
+    fn converter(era: Era) -> Converter {
+        let bare = Bare::Local;
+        Converter {
+            origin: Origin { style: Style::JSON, era: None, bare, typeless: false, jmapids: false },
+            era,
+            host: Default::default(),
+            witnesses: Default::default(),
+            makes_jmapids: false,
+            now: 1_700_000_000,
+        }
+    }
+
+    /// The records of one mailbox, and whether they were made of it straight away.
+    fn records(name: &str, object: &str, era: Era, straight: bool) -> (Vec<Other>, Vec<String>, bool) {
+        let converter = converter(era);
+        let task = Task { converter: &converter, racls: None, order: KeyOrder::Unsigned, straight };
+        let (mut index, mut said) = (Part::default(), Vec::new());
+        let span = crate::formats::image::Span::at(0, 1);
+        let record = Record { key: name.as_bytes().into(), value: object.as_bytes().into(), span };
+        index.take(record, task, &mut |remark| said.push(format!("{remark:?}")));
+        let (order, histories) = (task.order, HashMap::new());
+        let records = Records { converter: &converter, order, straight, index, histories };
+        let pairs = records.pairs().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+        (pairs, said, Dumped::read(name.as_bytes(), object.as_bytes(), era).is_some())
+    }
+
+    fn agree(name: &str, object: &str) -> bool {
+        let mut all = true;
+        for era in [Era::V3_4, Era::V3_6, Era::V3_8, Era::V3_10, Era::V3_12, Era::V3_13] {
+            let (expected, remarks, _) = records(name, object, era, false);
+            let (found, said, straight) = records(name, object, era, true);
+            assert_eq!((found, said), (expected, remarks), "{era:?}: {object}");
+            all &= straight || era == Era::V3_4;
+        }
+        all
+    }
+
+    #[test]
+    fn records_made_straight_away_are_those_of_entries() {
+        for (name, object) in OBJECTS {
+            assert!(agree(name, object), "{object}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+        #[test]
+        fn records_of_changed_objects_are_those_of_entries(
+            (name, object) in prop::sample::select(&OBJECTS[..]),
+            at in any::<prop::sample::Index>(),
+            removed in 0usize..4,
+            with in prop::sample::select(&[
+                "", " ", "\"", ",", "{", "}", "\\n", "%", "(", "0", "é", "\", \"server\": \"b", ", \"other\": \"5\"", "d", "e", "r", "!",
+                "*", "\": \"", "NIL", "\u{1F}", "DELETED.",
+            ][..]),
+        ) {
+            let mut object = object.to_owned();
+            let at = (0..=object.len()).filter(|&at| object.is_char_boundary(at)).nth(at.index(object.len())).unwrap();
+            object.replace_range(at..(at + removed).min(object.len()), with);
+            agree(name, &object);
+        }
+
+        #[test]
+        fn records_of_changed_names_are_those_of_entries(
+            (name, object) in prop::sample::select(&OBJECTS[..]), other in "[a.^! $%Né\u{1F}*{]{0,12}",
+        ) {
+            let escaped = other.replace('\u{1F}', "\\u001F");
+            agree(&other, &object.replacen(name, &escaped, 1));
+        }
+
+        #[test]
+        fn names_stand_to_each_other_as_their_keys_do(a in "[a.^! b$R\u{1D}-\u{1F}]{0,6}", b in "[a.^! b$R\u{1D}-\u{1F}]{0,6}") {
+            for era in [Era::V3_4, Era::V3_6] {
+                for order in KeyOrder::ALL {
+                    let converter = converter(era);
+                    let [a, b] = [&a, &b].map(|name| name.as_bytes());
+                    let mailboxes = [a, b].iter().all(|name| matches!(Key::decode(name, KeyStyle::Plain), Key::Mailbox(_)));
+                    let expected = order.compare(&name_key(&converter, a), &name_key(&converter, b));
+                    prop_assert!(!mailboxes || order_of_names(&converter, order, a, b) == expected);
+                }
+            }
+        }
+    }
+}
