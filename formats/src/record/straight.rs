@@ -4,6 +4,8 @@
 //! Whatever is not of that kind is left to [`decode()`](super::decode()), [`Entry`](super::Entry) and
 //! [`encode()`](super::encode()), which make the same of these too.
 
+use memchr::memchr;
+
 use super::dialect::item::{self, Spelling};
 use super::era::Era;
 use super::ordinary::{self, Said};
@@ -28,7 +30,7 @@ impl<'a> Dumped<'a> {
             && usual.jmap_id.is_none()
             && usual.name == name
             && (1..=era.name_len_max()).contains(&name.len())
-            && !name.contains(&b'!');
+            && memchr(b'!', name).is_none();
         (plain && era >= Era::V3_6).then_some(Dumped { usual, era })
     }
 

@@ -5,7 +5,7 @@
 
 use super::json::{JsonFields, Pairs};
 use super::json_plain::text;
-use crate::record::number;
+use crate::record::{digits_len, number};
 
 /// A mailbox's object, as it stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -43,9 +43,9 @@ impl<'a> UsualAcl<'a> {
     pub fn pairs(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
-            let (identifier, after) = text(rest.strip_prefix(b"\"")?)?;
-            let (rights, after) = text(after.strip_prefix(b": \"")?)?;
-            rest = after.strip_prefix(b", ").unwrap_or_default();
+            let (identifier, after) = text(behind(rest, b"\"")?)?;
+            let (rights, after) = text(behind(after, b": \"")?)?;
+            rest = behind(after, b", ").unwrap_or_default();
             Some((identifier, rights))
         })
     }
@@ -65,10 +65,10 @@ pub(super) struct Line<'a> {
 /// Reads `"name": {…},LF`; `None` for all others, where there is no name, and where the name within is another one.
 #[inline(always)]
 pub(super) fn line(input: &[u8]) -> Option<Line<'_>> {
-    let (key, object) = text(input.strip_prefix(b"\"")?)?;
-    let object = object.strip_prefix(b": ").filter(|_| !key.is_empty())?;
+    let (key, object) = text(behind(input, b"\"")?)?;
+    let object = behind(object, b": ").filter(|_| !key.is_empty())?;
     let (_, rest) = read(object, Some(key))?;
-    let behind = rest.strip_prefix(b",\n")?;
+    let behind = behind(rest, b",\n")?;
     let object = object.get(..object.len().checked_sub(rest.len())?)?;
     Some(Line { key, object, len: input.len().checked_sub(behind.len())? })
 }
@@ -76,8 +76,8 @@ pub(super) fn line(input: &[u8]) -> Option<Line<'_>> {
 /// Whether `entry` is that of `name`, in all its length, and reads as one of those.
 pub(super) fn is_entry(entry: &[u8], name: &[u8]) -> bool {
     let object = || {
-        let (key, object) = text(entry.strip_prefix(b"\"")?)?;
-        read(object.strip_prefix(b": ")?, Some(key)).filter(|_| key == name)
+        let (key, object) = text(behind(entry, b"\"")?)?;
+        read(behind(object, b": ")?, Some(key)).filter(|_| key == name)
     };
     object().is_some_and(|(_, rest)| rest.is_empty())
 }
@@ -91,22 +91,22 @@ pub fn parse(object: &[u8]) -> Option<Usual<'_>> {
 /// Reads the object that `input` begins with, and answers what follows it. Its name must be the one that is given, if any.
 #[inline(always)]
 fn read<'a>(input: &'a [u8], name: Option<&'a [u8]>) -> Option<(Usual<'a>, &'a [u8])> {
-    let rest = input.strip_prefix(b"{\"name\": \"")?;
+    let rest = behind(input, b"{\"name\": \"")?;
     let (name, rest) = match name {
-        Some(name) => (name, rest.strip_prefix(name)?.strip_prefix(b"\"")?),
+        Some(name) => (name, behind(rest.strip_prefix(name)?, b"\"")?),
         None => text(rest)?,
     };
-    let (mtime, rest) = digits(rest.strip_prefix(b", \"mtime\": \"")?)?;
-    let (uidvalidity, rest) = digits(rest.strip_prefix(b", \"uidvalidity\": \"")?)?;
-    let (createdmodseq, rest) = digits(rest.strip_prefix(b", \"createdmodseq\": \"")?)?;
-    let (foldermodseq, rest) = digits(rest.strip_prefix(b", \"foldermodseq\": \"")?)?;
-    let (mbtype, rest) = text(rest.strip_prefix(b", \"mbtype\": \"")?)?;
+    let (mtime, rest) = digits(behind(rest, b", \"mtime\": \"")?)?;
+    let (uidvalidity, rest) = digits(behind(rest, b", \"uidvalidity\": \"")?)?;
+    let (createdmodseq, rest) = digits(behind(rest, b", \"createdmodseq\": \"")?)?;
+    let (foldermodseq, rest) = digits(behind(rest, b", \"foldermodseq\": \"")?)?;
+    let (mbtype, rest) = text(behind(rest, b", \"mbtype\": \"")?)?;
     let (partition, rest) = optional(rest, b", \"partition\": \"")?;
     let (server, rest) = optional(rest, b", \"server\": \"")?;
-    let (acl, rest) = acl(rest.strip_prefix(b", \"acl\": {")?)?;
+    let (acl, rest) = acl(behind(rest, b", \"acl\": {")?)?;
     let (uniqueid, rest) = optional(rest, b", \"uniqueid\": \"")?;
     let (jmap_id, rest) = optional(rest, b", \"jmapId\": \"")?;
-    let rest = rest.strip_prefix(b", \"name_history\": []}")?;
+    let rest = behind(rest, b", \"name_history\": []}")?;
     let usual = Usual {
         name,
         mtime,
@@ -123,10 +123,16 @@ fn read<'a>(input: &'a [u8], name: Option<&'a [u8]>) -> Option<(Usual<'a>, &'a [
     Some((usual, rest))
 }
 
+/// What follows `mark`, if that is what `input` begins with.
+#[inline(always)]
+fn behind<'a, const LEN: usize>(input: &'a [u8], mark: &[u8; LEN]) -> Option<&'a [u8]> {
+    input.split_first_chunk::<LEN>().filter(|(front, _)| *front == mark).map(|(_, rest)| rest)
+}
+
 /// A string that has `mark` in front, if that is there.
 #[inline(always)]
 fn optional<'a, const LEN: usize>(input: &'a [u8], mark: &[u8; LEN]) -> Option<(Option<&'a [u8]>, &'a [u8])> {
-    match input.strip_prefix(mark) {
+    match behind(input, mark) {
         Some(inside) => text(inside).map(|(text, rest)| (Some(text), rest)),
         None => Some((None, input)),
     }
@@ -135,21 +141,21 @@ fn optional<'a, const LEN: usize>(input: &'a [u8], mark: &[u8; LEN]) -> Option<(
 /// The digits of a number as Cyrus prints it, and what follows the quote behind them.
 #[inline(always)]
 fn digits(input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (digits, rest) = text(input)?;
-    let canonical = !matches!(digits, [b'0', _, ..]) && digits.len() < 20;
-    number(digits).filter(|_| canonical).map(|_| (digits, rest))
+    let (digits, rest) = input.split_at_checked(digits_len(input))?;
+    let canonical = !matches!(digits, [b'0', _, ..]) && (1..20).contains(&digits.len());
+    behind(rest, b"\"").filter(|_| canonical).map(|rest| (digits, rest))
 }
 
 /// The members of an ACL up to its bracket, and what follows that.
 #[inline(always)]
 fn acl(input: &[u8]) -> Option<(UsualAcl<'_>, &[u8])> {
-    if let Some(rest) = input.strip_prefix(b"}") {
+    if let Some(rest) = behind(input, b"}") {
         return Some((UsualAcl(b""), rest));
     }
     let mut rest = input;
     loop {
-        let (_, after) = text(rest.strip_prefix(b"\"")?)?;
-        let (_, after) = text(after.strip_prefix(b": \"")?)?;
+        let (_, after) = text(behind(rest, b"\"")?)?;
+        let (_, after) = text(behind(after, b": \"")?)?;
         match after {
             [b',', b' ', next @ ..] => rest = next,
             [b'}', behind @ ..] => {

@@ -15,10 +15,15 @@ const RECORD_LEN: usize = 256;
 /// A key and its value.
 pub type Pair = (Piece, Piece);
 
+/// The bytes of a block: not beside the number of its pieces, which one thread counts while others read.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Bytes(Vec<u8>);
+
 /// A key or a value in a block.
 #[derive(Clone, Debug)]
 pub struct Piece {
-    bytes: Arc<Vec<u8>>,
+    bytes: Arc<Bytes>,
     start: usize,
     end: usize,
 }
@@ -28,7 +33,7 @@ impl Deref for Piece {
 
     #[inline]
     fn deref(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
+        &self.bytes.0[self.start..self.end]
     }
 }
 
@@ -67,7 +72,7 @@ impl Block {
 
     /// The records.
     pub fn into_pairs(self) -> impl Iterator<Item = Pair> {
-        let (bytes, mut start) = (Arc::new(self.bytes), 0);
+        let (bytes, mut start) = (Arc::new(Bytes(self.bytes)), 0);
         self.ends.into_iter().map(move |(middle, end)| {
             let key = Piece { bytes: Arc::clone(&bytes), start, end: middle };
             start = end;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
+use memchr::memchr;
 use rayon::prelude::*;
 
 use super::blocks::{Block, Pair, made};
@@ -128,7 +129,7 @@ impl<'a, 'c> Records<'a, 'c> {
                 same
             });
         }
-        self.index.ids.par_sort_by(|a, b| order_of_ids(converter, order, a, b));
+        sort_ids(&mut self.index.ids, |a, b| order_of_ids(converter, order, a, b));
         self.index.jmapids.sort_by(|a, b| order.compare(&a.key, &b.key).then(b.mtime.cmp(&a.mtime)));
         self.index.jmapids.dedup_by(|later, first| later.key == first.key);
     }
@@ -399,10 +400,27 @@ fn name_key<'k>(converter: &Converter, key: &'k [u8]) -> Cow<'k, [u8]> {
     Cow::Owned(Key::decode(key, converter.origin.style.keys).encode(target).unwrap_or_default())
 }
 
+/// Sorts records by uniqueids, those that are alike in all as they stood.
+fn sort_ids<'a>(ids: &mut Vec<ById<'a>>, full: impl Fn(&ById<'a>, &ById<'a>) -> Ordering + Sync) {
+    if u32::try_from(ids.len()).is_err() {
+        return ids.par_sort_by(full);
+    }
+    // What is moved about is small, and nearly always its first number decides.
+    let mut places: Vec<(u64, u32)> = ids.iter().map(|id| id.prefix).zip(0..).collect();
+    let at = |place: u32| ids.get(place as usize);
+    let whole = |a: u32, b: u32| at(a).zip(at(b)).map_or(Ordering::Equal, |(a, b)| full(a, b)).then(a.cmp(&b));
+    places.par_sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| whole(a.1, b.1)));
+    let sorted = places
+        .par_iter()
+        .filter_map(|&(_, place)| at(place))
+        .map(|id| ById { prefix: id.prefix, held: again(&id.held) });
+    *ids = sorted.collect();
+}
+
 /// How the keys that two mailboxes of the source have in the target stand to each other.
 fn order_of_names(converter: &Converter, order: KeyOrder, a: &[u8], b: &[u8]) -> Ordering {
     let styles = (converter.origin.style.keys, converter.era.style().keys);
-    if styles == (KeyStyle::Plain, KeyStyle::Prefixed) && !a.contains(&b'!') && !b.contains(&b'!') {
+    if styles == (KeyStyle::Plain, KeyStyle::Prefixed) && memchr(b'!', a).is_none() && memchr(b'!', b).is_none() {
         // Without domains, bytes become others whatever stands around them.
         let in_key = |byte: u8| match byte {
             b'.' => 0x1F,
