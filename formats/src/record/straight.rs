@@ -23,7 +23,12 @@ impl<'a> Dumped<'a> {
     /// Reads an object; `None` unless a writer of `era`, 3.6 or later, would have all that it says, and nothing more.
     #[inline]
     pub fn read(name: &[u8], object: &'a [u8], era: Era) -> Option<Self> {
-        let usual = json_usual::parse(object)?;
+        Dumped::of(name, json_usual::parse(object)?, era)
+    }
+
+    /// The same of an object that was read.
+    #[inline]
+    pub fn of(name: &[u8], usual: Usual<'a>, era: Era) -> Option<Self> {
         let plain = matches!(usual.mbtype, b"e" | b"er")
             && usual.mtime != b"0"
             && usual.uniqueid != Some(b"")

@@ -111,7 +111,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The next entry and its span, if it is one as Cyrus prints nearly all; nothing is wrong with such an entry.
-    #[inline]
+    #[inline(always)]
     pub(super) fn usual(&mut self) -> Option<(Line<'a>, Span)> {
         if self.place != Place::Inside || self.comma == Comma::Missing || self.at < self.line_doubt {
             return None;
@@ -283,7 +283,7 @@ impl<'a> Scan<'a> {
     }
 
     /// The next item, whatever it is.
-    fn any(&mut self) -> Option<Item<'a>> {
+    pub(super) fn any(&mut self) -> Option<Item<'a>> {
         if self.at >= self.cursor.len() {
             return self.end();
         }

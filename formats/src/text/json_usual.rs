@@ -58,6 +58,8 @@ pub(super) struct Line<'a> {
     pub key: &'a [u8],
     /// The object.
     pub object: &'a [u8],
+    /// What the object says.
+    pub usual: Usual<'a>,
     /// Length of the line, its LF included.
     pub len: usize,
 }
@@ -67,10 +69,10 @@ pub(super) struct Line<'a> {
 pub(super) fn line(input: &[u8]) -> Option<Line<'_>> {
     let (key, object) = text(behind(input, b"\"")?)?;
     let object = behind(object, b": ").filter(|_| !key.is_empty())?;
-    let (_, rest) = read(object, Some(key))?;
+    let (usual, rest) = read(object, Some(key))?;
     let behind = behind(rest, b",\n")?;
     let object = object.get(..object.len().checked_sub(rest.len())?)?;
-    Some(Line { key, object, len: input.len().checked_sub(behind.len())? })
+    Some(Line { key, object, usual, len: input.len().checked_sub(behind.len())? })
 }
 
 /// Whether `entry` is that of `name`, in all its length, and reads as one of those.

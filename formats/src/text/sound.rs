@@ -7,11 +7,10 @@ use rayon::prelude::*;
 
 use super::dump::Dump;
 use super::item::{Fault, What};
-use super::json_scan::Scan;
 use super::verify::Names;
 use super::{json_rules, rules};
 use crate::finding::Finding;
-use crate::image::{Cursor, Span};
+use crate::image::Span;
 
 /// Bytes of a dump for which one part is worth while.
 const PART_LEN: u64 = 1 << 20;
@@ -50,8 +49,7 @@ impl<'a> Part<'a> {
         let found = Cell::new(false);
         let sink = &mut |_: Finding| found.set(true);
         let (mut first, mut names, mut open) = (None, Names::new(), false);
-        let cursor = dump.cursor.span(Span::new(0, end)).map_or(dump.cursor, Cursor::new);
-        let mut scan = Scan::new(cursor, start);
+        let mut scan = dump.scan_of(start, end);
         loop {
             if let Some((line, span)) = scan.usual() {
                 first.get_or_insert((Cow::Borrowed(line.key), span));
@@ -61,7 +59,7 @@ impl<'a> Part<'a> {
                 }
                 continue;
             }
-            let Some(item) = scan.next() else { break };
+            let Some(item) = scan.any() else { break };
             match item.fault {
                 None => json_rules::item(&item, sink),
                 Some(fault) if !is_last && is_open_end(&fault, item.span) => open = true,

@@ -19,7 +19,7 @@ use coroner::ops::convert::{Converter, Origin, dumps};
 use coroner::ops::entries::Decoder;
 use coroner::ops::reading::Reading;
 use coroner::ops::tally::Tally;
-use coroner::plan::behind::write_behind;
+use coroner::plan::behind::write_through;
 use coroner::plan::database::{self, Target, target_order};
 use coroner::plan::safe_file::SafeFile;
 use rayon::prelude::*;
@@ -238,7 +238,7 @@ impl Plan<'_, '_, '_> {
         if self.format == Format::Json {
             // Its objects were read when they were made; what counts is that these bytes are on the disk.
             let written = watched("writing", |_| {
-                write_behind(safe.file(), |out| {
+                write_through(safe.file(), |out| {
                     all(&mut |bytes| {
                         len += bytes.len() as u64;
                         out.write_all(bytes)

@@ -14,6 +14,7 @@ use super::{Converter, Held, era};
 use crate::formats::container::{KeyOrder, Record};
 use crate::formats::record::straight::Dumped;
 use crate::formats::record::{Entry, Era, Family, Former, Grammar, Key, KeyStyle, Role, Under, encode, write_history};
+use crate::formats::text::json_usual::{self, Usual};
 use crate::ops::reading::Reading;
 
 /// A record that is no mailbox's own.
@@ -41,10 +42,18 @@ struct Task<'t> {
     straight: bool,
 }
 
+impl Task<'_> {
+    fn order_of_names(&self, a: &Held<'_>, b: &Held<'_>) -> Ordering {
+        order_of_names(self.converter, self.order, a.key(), b.key())
+    }
+}
+
 /// What one part of the source gives.
 #[derive(Default)]
 struct Part<'a> {
     names: Vec<Held<'a>>,
+    /// Whether some of the names do not ascend in the target's order.
+    disordered: bool,
     ids: Vec<ById<'a>>,
     jmapids: Vec<ByJmapid<'a>>,
     others: Vec<Other>,
@@ -53,7 +62,10 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    fn append(&mut self, mut later: Part<'a>) {
+    fn append(&mut self, mut later: Part<'a>, task: Task<'_>) {
+        let ends = self.names.last().zip(later.names.first());
+        let ascends = ends.is_none_or(|(a, b)| task.order_of_names(a, b).is_lt());
+        self.disordered |= later.disordered || !ascends;
         self.names.append(&mut later.names);
         self.ids.append(&mut later.ids);
         self.jmapids.append(&mut later.jmapids);
@@ -92,8 +104,8 @@ impl<'a, 'c> Records<'a, 'c> {
             .into_par_iter()
             .map(|number| {
                 let (mut part, mut remarks) = (Part::default(), Remarks::keeping(kept));
-                reading.walk(number, &mut |record| {
-                    part.take(record, task, &mut |remark| remarks.push(remark));
+                reading.walk_dumped(number, &mut |record, usual| {
+                    part.take(record, usual, task, &mut |remark| remarks.push(remark));
                     true
                 });
                 (part, remarks)
@@ -101,7 +113,7 @@ impl<'a, 'c> Records<'a, 'c> {
             .collect();
         let mut index = Part::default();
         for (part, said) in parts {
-            index.append(part);
+            index.append(part, task);
             remarks.append(said);
         }
         let mut records = Records { converter, order, straight, index, histories: HashMap::new() };
@@ -116,8 +128,7 @@ impl<'a, 'c> Records<'a, 'c> {
     fn sort(&mut self, remarks: &mut Remarks) {
         let (converter, order) = (self.converter, self.order);
         let compare = |a: &Held<'a>, b: &Held<'a>| order_of_names(converter, order, a.key(), b.key());
-        let ascend = |pair: &[Held<'a>]| pair.is_sorted_by(|a, b| compare(a, b).is_lt());
-        if !self.index.names.par_windows(2).all(ascend) {
+        if self.index.disordered {
             self.index.names.par_sort_by(compare);
             self.index.names.dedup_by(|later, first| {
                 let same = compare(later, first).is_eq();
@@ -187,7 +198,8 @@ impl<'a, 'c> Records<'a, 'c> {
         let ids = self.by_id();
         let copy = |items: &[&Other], block: &mut Block| items.iter().for_each(|(key, value)| block.push(key, value));
         let others = made(self.index.others.iter(), copy);
-        merge(self.order, merge(self.order, names, ids), merge(self.order, jmapids, others))
+        // The first letters of their keys say which come first; where keys have no such letters there are names alone.
+        merge(self.order, ids.chain(jmapids).chain(names), others)
     }
 
     fn named(&self, held: &Held<'a>, block: &mut Block) {
@@ -296,10 +308,10 @@ fn former<'e>(entry: &'e Entry<'_>) -> Former<'e> {
 }
 
 impl<'a> Part<'a> {
-    fn take(&mut self, record: Record<'a>, task: Task<'_>, say: &mut Say<'_>) {
+    fn take(&mut self, record: Record<'a>, usual: Option<Usual<'a>>, task: Task<'_>, say: &mut Say<'_>) {
         let key = Key::decode(&record.key, task.converter.origin.style.keys);
         match key {
-            Key::Mailbox(_) => self.take_mailbox(record, task, say),
+            Key::Mailbox(_) => self.take_mailbox(record, usual, task, say),
             // Hosts without mailboxes of their own have no such records.
             Key::Uniqueid(_) if task.converter.host.role.is_some_and(Role::is_remote_only) => {}
             Key::Uniqueid(_) => self.indexed.push(Held::new(record)),
@@ -326,13 +338,14 @@ impl<'a> Part<'a> {
         }
     }
 
-    fn take_mailbox(&mut self, record: Record<'a>, task: Task<'_>, say: &mut Say<'_>) {
+    fn take_mailbox(&mut self, record: Record<'a>, usual: Option<Usual<'a>>, task: Task<'_>, say: &mut Say<'_>) {
         let Task { converter, racls, order, straight } = task;
         let held = Held::new(record);
-        if straight && let Some(dumped) = Dumped::read(held.key(), held.value(), converter.era) {
+        let known = if straight { usual.or_else(|| json_usual::parse(held.value())) } else { None };
+        if let Some(dumped) = known.and_then(|usual| Dumped::of(held.key(), usual, converter.era)) {
             let prefix = dumped.uniqueid().map(|id| prefix_of(id, order));
             self.ids.extend(prefix.map(|prefix| ById { prefix, held: again(&held) }));
-            return self.names.push(held);
+            return self.push_name(held, task);
         }
         let Some(entry) = converter.content(held.key(), held.value(), say) else { return };
         if converter.era.family() != Family::Dlist && !era::legacy_limits(&entry, say) {
@@ -357,6 +370,12 @@ impl<'a> Part<'a> {
             }
         }
         drop(entry);
+        self.push_name(held, task);
+    }
+
+    fn push_name(&mut self, held: Held<'a>, task: Task<'_>) {
+        // While both are in a cache.
+        self.disordered |= self.names.last().is_some_and(|last| !task.order_of_names(last, &held).is_lt());
         self.names.push(held);
     }
 }
@@ -515,7 +534,7 @@ mod tests {
         let (mut index, mut said) = (Part::default(), Vec::new());
         let span = crate::formats::image::Span::at(0, 1);
         let record = Record { key: name.as_bytes().into(), value: object.as_bytes().into(), span };
-        index.take(record, task, &mut |remark| said.push(format!("{remark:?}")));
+        index.take(record, None, task, &mut |remark| said.push(format!("{remark:?}")));
         let (order, histories) = (task.order, HashMap::new());
         let records = Records { converter: &converter, order, straight, index, histories };
         let pairs = records.pairs().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
