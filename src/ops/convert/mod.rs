@@ -7,6 +7,7 @@
 pub mod blocks;
 pub mod dumps;
 pub mod era;
+mod index;
 pub mod jmap;
 pub mod raw;
 pub mod records;

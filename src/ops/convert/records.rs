@@ -1,13 +1,12 @@
 //! The records of a target, in its key order: an index of the source, and each record made when it is written.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use memchr::memchr;
 use rayon::prelude::*;
 
 use super::blocks::{Block, Pair, made};
+use super::index::{ById, Index, Sorting};
 use super::remarks::{ENTRY, Fate, Remark, Remarks, Say};
 use super::reverse_acl::ReverseAcls;
 use super::{Converter, Held, era};
@@ -19,12 +18,6 @@ use crate::ops::reading::Reading;
 
 /// A record that is no mailbox's own.
 type Other = (Vec<u8>, Vec<u8>);
-
-/// A mailbox's record in the source, under the first bytes of its uniqueid.
-struct ById<'a> {
-    prefix: u64,
-    held: Held<'a>,
-}
 
 /// A record under a JMAP id.
 struct ByJmapid<'a> {
@@ -42,19 +35,16 @@ struct Task<'t> {
     straight: bool,
 }
 
-impl Task<'_> {
-    fn order_of_names(&self, a: &Held<'_>, b: &Held<'_>) -> Ordering {
-        order_of_names(self.converter, self.order, a.key(), b.key())
+impl<'t> Task<'t> {
+    fn sorting(&self) -> Sorting<'t> {
+        Sorting { converter: self.converter, order: self.order }
     }
 }
 
 /// What one part of the source gives.
 #[derive(Default)]
 struct Part<'a> {
-    names: Vec<Held<'a>>,
-    /// Whether some of the names do not ascend in the target's order.
-    disordered: bool,
-    ids: Vec<ById<'a>>,
+    mailboxes: Index<'a>,
     jmapids: Vec<ByJmapid<'a>>,
     others: Vec<Other>,
     /// The source's records under uniqueids.
@@ -63,11 +53,7 @@ struct Part<'a> {
 
 impl<'a> Part<'a> {
     fn append(&mut self, mut later: Part<'a>, task: Task<'_>) {
-        let ends = self.names.last().zip(later.names.first());
-        let ascends = ends.is_none_or(|(a, b)| task.order_of_names(a, b).is_lt());
-        self.disordered |= later.disordered || !ascends;
-        self.names.append(&mut later.names);
-        self.ids.append(&mut later.ids);
+        self.mailboxes.append(later.mailboxes, task.sorting());
         self.jmapids.append(&mut later.jmapids);
         self.others.append(&mut later.others);
         self.indexed.append(&mut later.indexed);
@@ -126,21 +112,13 @@ impl<'a, 'c> Records<'a, 'c> {
     }
 
     fn sort(&mut self, remarks: &mut Remarks) {
-        let (converter, order) = (self.converter, self.order);
-        let compare = |a: &Held<'a>, b: &Held<'a>| order_of_names(converter, order, a.key(), b.key());
-        if self.index.disordered {
-            self.index.names.par_sort_by(compare);
-            self.index.names.dedup_by(|later, first| {
-                let same = compare(later, first).is_eq();
-                if same {
-                    let name = Cow::Borrowed(first.key());
-                    let why = "the name stands there twice";
-                    remarks.push(Remark { name, field: ENTRY, value: later.value().into(), fate: Fate::Lost, why });
-                }
-                same
-            });
-        }
-        sort_ids(&mut self.index.ids, |a, b| order_of_ids(converter, order, a, b));
+        let order = self.order;
+        let mut double = |later: &Held<'a>, first: &Held<'a>| {
+            let name = Cow::Borrowed(first.key());
+            let why = "the name stands there twice";
+            remarks.push(Remark { name, field: ENTRY, value: later.value().into(), fate: Fate::Lost, why });
+        };
+        self.index.mailboxes.sort(Sorting { converter: self.converter, order }, &mut double);
         self.index.jmapids.sort_by(|a, b| order.compare(&a.key, &b.key).then(b.mtime.cmp(&a.mtime)));
         self.index.jmapids.dedup_by(|later, first| later.key == first.key);
     }
@@ -152,11 +130,7 @@ impl<'a, 'c> Records<'a, 'c> {
         for held in std::mem::take(&mut self.index.indexed) {
             let decoded = converter.decode(held.key(), held.value());
             let (Key::Uniqueid(id), entry) = (&decoded.key, decoded.entry) else { continue };
-            let prefix = prefix_of(id, self.order);
-            let from = self.index.ids.partition_point(|known| known.prefix < prefix);
-            let known = self.index.ids[from..].iter().take_while(|known| known.prefix == prefix);
-            let mut owners = known.filter(|known| uniqueid(converter, &known.held).as_deref() == Some(*id));
-            let owned = owners.next().is_some();
+            let owned = self.index.mailboxes.has(id, Sorting { converter, order: self.order });
             let mut say = |remark: Remark<'_>| remarks.push(remark);
             if !owned {
                 self.index.others.extend(orphan(converter, held.key(), held.value(), entry, &mut say));
@@ -185,13 +159,13 @@ impl<'a, 'c> Records<'a, 'c> {
 
     /// Number of mailboxes.
     pub fn mailboxes(&self) -> usize {
-        self.index.names.len()
+        self.index.mailboxes.names().len()
     }
 
     /// All records, in order.
     pub fn pairs(&self) -> impl Iterator<Item = Pair> + '_ {
         let make = |items: &[&Held<'a>], block: &mut Block| items.iter().for_each(|held| self.named(held, block));
-        let names = made(self.index.names.iter(), make);
+        let names = made(self.index.mailboxes.names().iter(), make);
         let make =
             |items: &[&ByJmapid<'a>], block: &mut Block| items.iter().for_each(|item| self.by_jmapid(item, block));
         let jmapids = made(self.index.jmapids.iter(), make);
@@ -232,24 +206,22 @@ impl<'a, 'c> Records<'a, 'c> {
 
     /// The records under uniqueids (since 3.6).
     fn by_id(&self) -> impl Iterator<Item = Pair> + '_ {
-        let converter = self.converter;
-        let same = |a: &ById<'a>, b: &ById<'a>| {
-            a.prefix == b.prefix && uniqueid(converter, &a.held) == uniqueid(converter, &b.held)
-        };
-        let ids = if converter.era >= Era::V3_6 { &self.index.ids[..] } else { &[] };
-        made(ids.chunk_by(same), |groups: &[&[ById<'a>]], block| {
+        let mailboxes = &self.index.mailboxes;
+        let same = |a: &ById, b: &ById| mailboxes.is_same(a, b, self.converter);
+        let ids = if self.converter.era >= Era::V3_6 { mailboxes.ids() } else { &[] };
+        made(ids.chunk_by(same), |groups: &[&[ById]], block| {
             for near in groups.chunks(NEAR) {
-                near.iter().for_each(|group| fetch(group));
+                near.iter().flat_map(|group| group.iter()).filter_map(|id| mailboxes.held(id)).for_each(fetch);
                 near.iter().for_each(|group| self.under_uniqueid(group, block));
             }
         })
     }
 
     /// The record under the uniqueid of one or several entries: that of the live one, the tombstones being its former names.
-    fn under_uniqueid(&self, group: &[ById<'a>], block: &mut Block) {
+    fn under_uniqueid(&self, group: &[ById], block: &mut Block) {
         if let [alone] = group
             && self.histories.is_empty()
-            && let Some(dumped) = self.dumped(&alone.held)
+            && let Some(dumped) = self.index.mailboxes.held(alone).and_then(|held| self.dumped(held))
         {
             return block.with(|out| dumped.append_indexed(out));
         }
@@ -258,10 +230,10 @@ impl<'a, 'c> Records<'a, 'c> {
         }
     }
 
-    fn under_common_uniqueid(&self, group: &[ById<'a>]) -> Option<Other> {
+    fn under_common_uniqueid(&self, group: &[ById]) -> Option<Other> {
         let converter = self.converter;
-        let entries =
-            group.iter().filter_map(|item| converter.content(item.held.key(), item.held.value(), &mut silent));
+        let group = group.iter().filter_map(|id| self.index.mailboxes.held(id));
+        let entries = group.filter_map(|held| converter.content(held.key(), held.value(), &mut silent));
         let mut entries: Vec<Entry<'_>> = entries.collect();
         // The sort is stable: of several live ones the first in the order of names.
         entries.sort_by_key(|entry| (entry.is_tombstone(), std::cmp::Reverse(entry.mtime)));
@@ -288,10 +260,9 @@ impl<'a, 'c> Records<'a, 'c> {
 /// How many records that stand far from each other are fetched at once.
 const NEAR: usize = 16;
 
-/// Has the processor fetch the values of records from the memory: several at once take it as long as one.
-fn fetch(group: &[ById<'_>]) {
-    let lines = group.iter().flat_map(|item| item.held.value().iter().step_by(64));
-    std::hint::black_box(lines.fold(0, |sum: u8, byte| sum ^ byte));
+/// Has the processor fetch a record's value from the memory: several at once take it as long as one.
+fn fetch(held: &Held<'_>) {
+    std::hint::black_box(held.value().iter().step_by(64).fold(0, |sum: u8, byte| sum ^ byte));
 }
 
 /// A tombstone as its successor's record remembers it.
@@ -339,13 +310,12 @@ impl<'a> Part<'a> {
     }
 
     fn take_mailbox(&mut self, record: Record<'a>, usual: Option<Usual<'a>>, task: Task<'_>, say: &mut Say<'_>) {
-        let Task { converter, racls, order, straight } = task;
+        let Task { converter, racls, straight, .. } = task;
         let held = Held::new(record);
         let known = if straight { usual.or_else(|| json_usual::parse(held.value())) } else { None };
         if let Some(dumped) = known.and_then(|usual| Dumped::of(held.key(), usual, converter.era)) {
-            let prefix = dumped.uniqueid().map(|id| prefix_of(id, order));
-            self.ids.extend(prefix.map(|prefix| ById { prefix, held: again(&held) }));
-            return self.push_name(held, task);
+            let prefix = dumped.uniqueid().map(|id| task.sorting().prefix(id));
+            return self.mailboxes.push(held, prefix, task.sorting());
         }
         let Some(entry) = converter.content(held.key(), held.value(), say) else { return };
         if converter.era.family() != Family::Dlist && !era::legacy_limits(&entry, say) {
@@ -360,8 +330,8 @@ impl<'a> Part<'a> {
             self.others.extend(key.map(|key| (key, Vec::new())));
         }
         let indexed = converter.era >= Era::V3_6 || converter.origin.style.keys == KeyStyle::Prefixed;
-        if let Some(id) = uniqueid.filter(|_| indexed) {
-            self.ids.push(ById { prefix: prefix_of(id, order), held: again(&held) });
+        let prefix = uniqueid.filter(|_| indexed).map(|id| task.sorting().prefix(id));
+        if prefix.is_some() {
             if let Some(jmapid) = entry.jmapid.as_deref().filter(|_| converter.era >= Era::V3_13) {
                 let userid = entry.name.userid().unwrap_or_default();
                 let key = Key::Jmap { userid: &userid, jmapid }.encode(KeyStyle::Prefixed);
@@ -370,13 +340,7 @@ impl<'a> Part<'a> {
             }
         }
         drop(entry);
-        self.push_name(held, task);
-    }
-
-    fn push_name(&mut self, held: Held<'a>, task: Task<'_>) {
-        // While both are in a cache.
-        self.disordered |= self.names.last().is_some_and(|last| !task.order_of_names(last, &held).is_lt());
-        self.names.push(held);
+        self.mailboxes.push(held, prefix, task.sorting());
     }
 }
 
@@ -408,69 +372,6 @@ fn orphan(
     entry.history_raw = history.or(Some(Cow::Borrowed(b"")));
     let entry = entry.as_written_in(converter.era);
     Some((key.to_vec(), encode(&entry, converter.era.style().numbering)))
-}
-
-/// The key that a mailbox of the source has in the target.
-fn name_key<'k>(converter: &Converter, key: &'k [u8]) -> Cow<'k, [u8]> {
-    let target = converter.era.style().keys;
-    if converter.origin.style.keys == target {
-        return Cow::Borrowed(key);
-    }
-    Cow::Owned(Key::decode(key, converter.origin.style.keys).encode(target).unwrap_or_default())
-}
-
-/// Sorts records by uniqueids, those that are alike in all as they stood.
-fn sort_ids<'a>(ids: &mut Vec<ById<'a>>, full: impl Fn(&ById<'a>, &ById<'a>) -> Ordering + Sync) {
-    if u32::try_from(ids.len()).is_err() {
-        return ids.par_sort_by(full);
-    }
-    // What is moved about is small, and nearly always its first number decides.
-    let mut places: Vec<(u64, u32)> = ids.iter().map(|id| id.prefix).zip(0..).collect();
-    let at = |place: u32| ids.get(place as usize);
-    let whole = |a: u32, b: u32| at(a).zip(at(b)).map_or(Ordering::Equal, |(a, b)| full(a, b)).then(a.cmp(&b));
-    places.par_sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| whole(a.1, b.1)));
-    let sorted = places
-        .par_iter()
-        .filter_map(|&(_, place)| at(place))
-        .map(|id| ById { prefix: id.prefix, held: again(&id.held) });
-    *ids = sorted.collect();
-}
-
-/// How the keys that two mailboxes of the source have in the target stand to each other.
-fn order_of_names(converter: &Converter, order: KeyOrder, a: &[u8], b: &[u8]) -> Ordering {
-    let styles = (converter.origin.style.keys, converter.era.style().keys);
-    if styles == (KeyStyle::Plain, KeyStyle::Prefixed) && memchr(b'!', a).is_none() && memchr(b'!', b).is_none() {
-        // Without domains, bytes become others whatever stands around them.
-        let in_key = |byte: u8| match byte {
-            b'.' => 0x1F,
-            b'^' => b'.',
-            other => other,
-        };
-        let mut ranks =
-            a.iter().zip(b).filter(|(x, y)| x != y).map(|(&x, &y)| [x, y].map(|byte| order.rank(in_key(byte))));
-        return ranks.find(|[x, y]| x != y).map_or_else(|| a.len().cmp(&b.len()), |[x, y]| x.cmp(&y));
-    }
-    order.compare(&name_key(converter, a), &name_key(converter, b))
-}
-
-/// The uniqueid of a mailbox's record.
-fn uniqueid<'h>(converter: &Converter, held: &'h Held<'_>) -> Option<Cow<'h, [u8]>> {
-    converter.decode(held.key(), held.value()).entry?.uniqueid
-}
-
-/// The first eight bytes of a uniqueid as a number that sorts as they do; what is equal here need not be equal.
-fn prefix_of(id: &[u8], order: KeyOrder) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.iter_mut().zip(id).for_each(|(to, from)| *to = order.rank(*from));
-    u64::from_be_bytes(bytes)
-}
-
-fn order_of_ids(converter: &Converter, order: KeyOrder, a: &ById<'_>, b: &ById<'_>) -> Ordering {
-    let full = || {
-        let [a, b] = [a, b].map(|item| uniqueid(converter, &item.held).unwrap_or_default());
-        order.compare(&a, &b).then_with(|| a.cmp(&b))
-    };
-    a.prefix.cmp(&b.prefix).then_with(full).then_with(|| a.held.key().cmp(b.held.key()))
 }
 
 /// Two sequences that stand in `order` as one.
@@ -583,19 +484,6 @@ mod tests {
         ) {
             let escaped = other.replace('\u{1F}', "\\u001F");
             agree(&other, &object.replacen(name, &escaped, 1));
-        }
-
-        #[test]
-        fn names_stand_to_each_other_as_their_keys_do(a in "[a.^! b$R\u{1D}-\u{1F}]{0,6}", b in "[a.^! b$R\u{1D}-\u{1F}]{0,6}") {
-            for era in [Era::V3_4, Era::V3_6] {
-                for order in KeyOrder::ALL {
-                    let converter = converter(era);
-                    let [a, b] = [&a, &b].map(|name| name.as_bytes());
-                    let mailboxes = [a, b].iter().all(|name| matches!(Key::decode(name, KeyStyle::Plain), Key::Mailbox(_)));
-                    let expected = order.compare(&name_key(&converter, a), &name_key(&converter, b));
-                    prop_assert!(!mailboxes || order_of_names(&converter, order, a, b) == expected);
-                }
-            }
         }
     }
 }
