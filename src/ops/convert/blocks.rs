@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::formats::container::KeyOrder;
+
 /// How many items are taken at a time, and what is made of them kept until it is wanted.
 const BATCH: usize = 8192;
 /// How many items a block is made of.
@@ -100,4 +102,18 @@ pub fn made<'i, T: Sync + 'i>(
         (!blocks.is_empty()).then_some(blocks)
     });
     blocks.flatten().flat_map(Block::into_pairs)
+}
+
+/// Two sequences that stand in `order` as one.
+pub fn merge<'i>(
+    order: KeyOrder,
+    a: impl Iterator<Item = Pair> + 'i,
+    b: impl Iterator<Item = Pair> + 'i,
+) -> impl Iterator<Item = Pair> + 'i {
+    let (mut a, mut b) = (a.peekable(), b.peekable());
+    std::iter::from_fn(move || match (a.peek(), b.peek()) {
+        (Some(x), Some(y)) if order.compare(&x.0, &y.0).is_le() => a.next(),
+        (Some(_), None) => a.next(),
+        _ => b.next(),
+    })
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::blocks::{Block, Pair, made};
+use super::blocks::{Block, Pair, made, merge};
 use super::index::{ById, Index, Sorting};
 use super::remarks::{ENTRY, Fate, Remark, Remarks, Say};
 use super::reverse_acl::ReverseAcls;
@@ -331,13 +331,12 @@ impl<'a> Part<'a> {
         }
         let indexed = converter.era >= Era::V3_6 || converter.origin.style.keys == KeyStyle::Prefixed;
         let prefix = uniqueid.filter(|_| indexed).map(|id| task.sorting().prefix(id));
-        if prefix.is_some() {
-            if let Some(jmapid) = entry.jmapid.as_deref().filter(|_| converter.era >= Era::V3_13) {
-                let userid = entry.name.userid().unwrap_or_default();
-                let key = Key::Jmap { userid: &userid, jmapid }.encode(KeyStyle::Prefixed);
-                let mtime = entry.mtime.unwrap_or_default();
-                self.jmapids.extend(key.map(|key| ByJmapid { key: key.into(), mtime, held: again(&held) }));
-            }
+        let jmapid = entry.jmapid.as_deref().filter(|_| prefix.is_some() && converter.era >= Era::V3_13);
+        if let Some(jmapid) = jmapid {
+            let userid = entry.name.userid().unwrap_or_default();
+            let key = Key::Jmap { userid: &userid, jmapid }.encode(KeyStyle::Prefixed);
+            let mtime = entry.mtime.unwrap_or_default();
+            self.jmapids.extend(key.map(|key| ByJmapid { key: key.into(), mtime, held: again(&held) }));
         }
         drop(entry);
         self.mailboxes.push(held, prefix, task.sorting());
@@ -372,20 +371,6 @@ fn orphan(
     entry.history_raw = history.or(Some(Cow::Borrowed(b"")));
     let entry = entry.as_written_in(converter.era);
     Some((key.to_vec(), encode(&entry, converter.era.style().numbering)))
-}
-
-/// Two sequences that stand in `order` as one.
-fn merge<'i>(
-    order: KeyOrder,
-    a: impl Iterator<Item = Pair> + 'i,
-    b: impl Iterator<Item = Pair> + 'i,
-) -> impl Iterator<Item = Pair> + 'i {
-    let (mut a, mut b) = (a.peekable(), b.peekable());
-    std::iter::from_fn(move || match (a.peek(), b.peek()) {
-        (Some(x), Some(y)) if order.compare(&x.0, &y.0).is_le() => a.next(),
-        (Some(_), None) => a.next(),
-        _ => b.next(),
-    })
 }
 
 #[cfg(test)]
