@@ -4,6 +4,7 @@ use super::findings::{Findings, KEPT_PER_RULE};
 use super::recover::{Recovered, Recovery};
 use crate::failure::Failure;
 use crate::formats::container::{Database, Depth, Format, KeyOrder, Record, View};
+use crate::formats::text::json_usual::Usual;
 use crate::input::{Source, usual_order};
 
 /// Bytes of the file that one part of a parallel walk stands for.
@@ -133,6 +134,14 @@ impl<'a, 's> Reading<'a, 's> {
             Records::Carved(records, _) | Records::Listed(records, _) => {
                 let _ = records.iter().all(|record| visit(record.clone()));
             }
+        }
+    }
+
+    /// The same, with what a JSON dump's object says where that was seen in passing.
+    pub fn walk_dumped(&self, part: usize, visit: &mut dyn FnMut(Record<'a>, Option<Usual<'a>>) -> bool) {
+        match &self.records {
+            Records::View(view, _) => view.walk_dumped(part, visit),
+            _ => self.walk(part, &mut |record| visit(record, None)),
         }
     }
 

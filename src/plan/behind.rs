@@ -29,11 +29,24 @@ const AHEAD: u64 = 64 << 20;
 /// # Errors
 /// The first error of the system, if any; `work` may have gone on unaware of it.
 pub fn write_behind<T>(file: &File, work: impl FnOnce(&mut Behind<'_, '_>) -> T) -> io::Result<(T, Ledger)> {
+    write_with(file, false, work)
+}
+
+/// The same, and each whole block is read back from the disk, and held against what it is to be, as soon as it is written
+/// there: for files that are written from one end to the other.
+///
+/// # Errors
+/// As of [`write_behind`].
+pub fn write_through<T>(file: &File, work: impl FnOnce(&mut Behind<'_, '_>) -> T) -> io::Result<(T, Ledger)> {
+    write_with(file, true, work)
+}
+
+fn write_with<T>(file: &File, reads: bool, work: impl FnOnce(&mut Behind<'_, '_>) -> T) -> io::Result<(T, Ledger)> {
     let disk = Disk::new(file);
     let block = Block::new(BLOCK)?;
     std::thread::scope(|scope| {
         let ledger = Ledger::default();
-        let mut behind = Behind { file, disk: &disk, scope, block, at: 0, reserved: 0, lanes: None, ledger };
+        let mut behind = Behind { file, disk: &disk, scope, block, at: 0, reserved: 0, lanes: None, reads, ledger };
         let answer = work(&mut behind);
         behind.end().map(|ledger| (answer, ledger))
     })
@@ -51,6 +64,8 @@ pub struct Behind<'scope, 'env> {
     /// Bytes that the file was given room for.
     reserved: u64,
     lanes: Option<Lanes<'scope>>,
+    /// Whether blocks are read back once they are written.
+    reads: bool,
     ledger: Ledger,
 }
 
@@ -60,6 +75,8 @@ pub struct Ledger {
     len: u64,
     /// The sum of each [`BLOCK`] before patches were made.
     sums: Vec<u128>,
+    /// Of as many of them as were written by lanes, whether they were read back and found right.
+    seen: Vec<bool>,
     /// What was put in the place of zeros, by offset.
     patches: Vec<(u64, Vec<u8>)>,
     /// Where something starts that was written in one go.
@@ -69,8 +86,11 @@ pub struct Ledger {
 /// A block and its number.
 type Numbered = (u64, Block);
 
-/// What a thread answers in the end: the sums of its blocks.
-type Writing<'scope> = ScopedJoinHandle<'scope, io::Result<Vec<(u64, u128)>>>;
+/// A block that was written: its number, its sum, and whether it was read back and found right.
+type BlockWritten = (u64, u128, bool);
+
+/// What a thread answers in the end.
+type Writing<'scope> = ScopedJoinHandle<'scope, io::Result<Vec<BlockWritten>>>;
 
 /// The threads that write.
 struct Lanes<'scope> {
@@ -81,7 +101,7 @@ struct Lanes<'scope> {
 }
 
 impl<'scope> Lanes<'scope> {
-    fn open<'env>(scope: &'scope Scope<'scope, 'env>, disk: &'env Disk<'env>) -> Self {
+    fn open<'env>(scope: &'scope Scope<'scope, 'env>, disk: &'env Disk<'env>, reads: bool) -> Self {
         let (full, to_write) = sync_channel::<Numbered>(WAITING);
         let (written, empty) = sync_channel::<Block>(WAITING + LANES);
         let to_write = Arc::new(Mutex::new(to_write));
@@ -89,11 +109,15 @@ impl<'scope> Lanes<'scope> {
             let (to_write, written) = (Arc::clone(&to_write), written.clone());
             scope.spawn(move || {
                 let mut sums = Vec::new();
+                let mut again = if reads { Some(Block::new(BLOCK)?) } else { None };
                 loop {
                     let next = to_write.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     let Ok((number, mut block)) = next else { return Ok(sums) };
-                    sums.push((number, xxh3_128(block.filled())));
-                    disk.write(&mut block, number * BLOCK as u64)?;
+                    let (sum, offset) = (xxh3_128(block.filled()), number * BLOCK as u64);
+                    disk.write(&mut block, offset)?;
+                    // What can't be read now is read, and told of, in the end.
+                    let seen = again.as_mut().is_some_and(|again| disk.holds(&mut block, again, offset));
+                    sums.push((number, sum, seen));
                     let _ = written.try_send(block);
                 }
             })
@@ -101,8 +125,8 @@ impl<'scope> Lanes<'scope> {
         Lanes { full, empty, writing: (0..LANES).map(|_| lane()).collect() }
     }
 
-    /// Waits until all is written; the sums of all blocks.
-    fn end(self) -> io::Result<Vec<(u64, u128)>> {
+    /// Waits until all is written; what was.
+    fn end(self) -> io::Result<Vec<BlockWritten>> {
         let Lanes { full, empty, writing } = self;
         drop((full, empty));
         let gone = |_| Err(io::Error::other("a thread that writes has died"));
@@ -124,7 +148,7 @@ impl Behind<'_, '_> {
             self.disk.reserve(self.reserved, end);
             self.reserved = end;
         }
-        let lanes = self.lanes.get_or_insert_with(|| Lanes::open(self.scope, self.disk));
+        let lanes = self.lanes.get_or_insert_with(|| Lanes::open(self.scope, self.disk, self.reads));
         let mut fresh = lanes.empty.try_recv().or_else(|_| Block::new(BLOCK))?;
         fresh.clear();
         let full = std::mem::replace(&mut self.block, fresh);
@@ -138,8 +162,8 @@ impl Behind<'_, '_> {
         let mut ledger = self.ledger;
         if let Some(lanes) = self.lanes.take() {
             let mut sums = lanes.end()?;
-            sums.sort_unstable_by_key(|&(number, _)| number);
-            ledger.sums = sums.into_iter().map(|(_, sum)| sum).collect();
+            sums.sort_unstable_by_key(|&(number, ..)| number);
+            (ledger.sums, ledger.seen) = sums.into_iter().map(|(_, sum, seen)| (sum, seen)).unzip();
         }
         if !self.block.filled().is_empty() {
             ledger.sums.push(xxh3_128(self.block.filled()));
@@ -251,12 +275,18 @@ impl Ledger {
             block => self.first_start(block as u64 * BLOCK as u64),
         });
         let mut lane = Lane::new(start..end, records);
+        // Nothing was changed behind the end, and nobody wants to see what is in the blocks.
+        let seen = |number: usize| records.is_none() && self.patches.is_empty() && self.seen.get(number) == Some(&true);
         let mut block = Block::new(BLOCK).map_err(|error| error.to_string())?;
         let mut number = blocks.start;
         // The last record may reach into blocks of the next lane.
         let reaches = |number: usize| start < end && (number as u64) < end.div_ceil(BLOCK as u64);
         while number < blocks.end || lane.is_sound() && reaches(number) {
             let Some(&sum) = self.sums.get(number) else { break };
+            if seen(number) {
+                number += 1;
+                continue;
+            }
             self.read_block(disk, &mut block, number as u64, sum)?;
             lane.take(number as u64 * BLOCK as u64, block.filled());
             number += 1;
@@ -397,6 +427,41 @@ mod tests {
         written.unwrap();
         assert_eq!(file.metadata().unwrap().len(), 2 * BLOCK as u64);
         assert_eq!(ledger.read_back(&file, None), Ok(None));
+    }
+
+    #[test]
+    fn whole_blocks_are_read_back_once_they_are_written() {
+        let bytes: Vec<u8> = (0..(3 * BLOCK + 9) as u32).map(|at| (at % 251) as u8).collect();
+        let file = tempfile::tempfile_in(".").unwrap();
+        let (written, mut ledger) = write_through(&file, |out| out.write_all(&bytes)).unwrap();
+        written.unwrap();
+        assert_eq!(ledger.seen, [true; 3]);
+        assert_eq!(ledger.read_back(&file, None), Ok(None));
+        // What was not seen is read in the end, and so is what no lane has written.
+        file.write_all_at(b"!", BLOCK as u64).unwrap();
+        ledger.seen[1] = false;
+        assert!(ledger.read_back(&file, None).is_err());
+        file.write_all_at(&bytes[BLOCK..=BLOCK], BLOCK as u64).unwrap();
+        assert_eq!(ledger.read_back(&file, None), Ok(None));
+        file.write_all_at(b"!!", 3 * BLOCK as u64).unwrap();
+        assert!(ledger.read_back(&file, None).is_err());
+        file.set_len(3 * BLOCK as u64).unwrap();
+        assert!(ledger.read_back(&file, None).is_err());
+    }
+
+    #[test]
+    fn blocks_that_changed_behind_are_read_once_more() {
+        let file = tempfile::tempfile_in(".").unwrap();
+        let (written, ledger) = write_through(&file, |out| -> io::Result<()> {
+            out.write_all(&[0; 2 * BLOCK])?;
+            out.seek(SeekFrom::Start(5))?;
+            out.write_all(b"late")
+        })
+        .unwrap();
+        written.unwrap();
+        assert_eq!((&ledger.seen[..], ledger.read_back(&file, None)), (&[true; 2][..], Ok(None)));
+        file.write_all_at(b"\0", 5).unwrap();
+        assert!(ledger.read_back(&file, None).is_err());
     }
 
     #[test]

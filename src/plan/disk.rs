@@ -115,6 +115,12 @@ impl<'f> Disk<'f> {
         self.file.write_all_at(bytes, offset)
     }
 
+    /// Whether what the file has at an offset is what is in `block`; reads it into `again`, past the page cache.
+    pub fn holds(&self, block: &mut Block, again: &mut Block, offset: u64) -> bool {
+        let len = block.len;
+        self.read_past(again, offset, len).is_ok() && again.filled() == block.filled()
+    }
+
     /// Reads `len` bytes into a block, past the page cache.
     ///
     /// # Errors
@@ -129,5 +135,25 @@ impl<'f> Disk<'f> {
             }
         }
         self.file.read_exact_at(block.filled(), offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_held_against_what_the_file_has() {
+        let file = tempfile::tempfile_in(".").unwrap();
+        let disk = Disk::new(&file);
+        let [mut block, mut again] = [(); 2].map(|()| Block::new(2 * PAGE).unwrap());
+        assert!(block.fill(&[7; 2 * PAGE]).1);
+        disk.write(&mut block, PAGE as u64).unwrap();
+        assert!(disk.holds(&mut block, &mut again, PAGE as u64));
+        assert!(!disk.holds(&mut block, &mut again, 0));
+        // The file ends before.
+        assert!(!disk.holds(&mut block, &mut again, 2 * PAGE as u64));
+        file.write_all_at(b"!", 3 * PAGE as u64 - 1).unwrap();
+        assert!(!disk.holds(&mut block, &mut again, PAGE as u64));
     }
 }

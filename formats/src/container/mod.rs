@@ -42,6 +42,7 @@ pub use write::{WriteError, WriteOptions, Written, write};
 
 use crate::finding::Sink;
 use crate::image::{Parts, Span};
+use crate::text::json_usual::Usual;
 use crate::tile::{Field, Tile};
 
 /// A container or dump format.
@@ -147,6 +148,10 @@ pub trait View<'a>: Send + Sync {
     fn parts(&self) -> usize;
     /// Walks the records of one part in the file's own key order; the visitor answers `false` to stop.
     fn walk(&self, part: usize, visit: &mut dyn FnMut(Record<'a>) -> bool);
+    /// The same, with what a JSON dump's object says where that was seen in passing.
+    fn walk_dumped(&self, part: usize, visit: &mut dyn FnMut(Record<'a>, Option<Usual<'a>>) -> bool) {
+        self.walk(part, &mut |record| visit(record, None));
+    }
     /// The live record of `key`, found as Cyrus finds it.
     fn get(&self, key: &[u8]) -> Option<Record<'a>>;
     /// Walks the records whose key starts with `prefix`, in the file's own order; the visitor answers `false` to stop.

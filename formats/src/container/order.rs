@@ -78,7 +78,7 @@ fn mbox_rank(byte: u8) -> u8 {
 
 /// How many bytes two keys share in front, and the bytes in which they then differ; `None` if one starts with the other.
 #[inline]
-fn first_difference(a: &[u8], b: &[u8]) -> Option<(usize, u8, u8)> {
+pub(crate) fn first_difference(a: &[u8], b: &[u8]) -> Option<(usize, u8, u8)> {
     let (words_a, _) = a.as_chunks::<8>();
     let (words_b, _) = b.as_chunks::<8>();
     let differ = |(x, y): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*x) != u64::from_ne_bytes(*y);

@@ -22,6 +22,7 @@ mod ordinary;
 pub mod rights;
 pub mod role;
 pub mod rules;
+pub mod straight;
 mod sums;
 pub mod survey;
 
@@ -32,7 +33,7 @@ pub use cross::cross_check;
 pub use decode::{Decoded, Fault, Style, decode, encode, encode_as, family_of};
 pub use dialect::Grammar;
 pub use dialect::history::{Former, write as write_history};
-pub(crate) use dialect::number::number;
+pub(crate) use dialect::number::{digits_len, number};
 pub use entry::{Entry, Family, FieldKey, Under, UnknownField};
 pub use era::{Era, EraGuess};
 pub use key::{Key, KeyFamily, KeyStyle, Scope};

@@ -11,7 +11,7 @@ use super::rights::is_right;
 use super::survey::Survey;
 
 /// More pairs than this make an ACL unusual.
-const PAIRS_MAX: usize = 8;
+pub(super) const PAIRS_MAX: usize = 8;
 
 /// What an ordinary record says.
 #[derive(Clone, Copy, Default)]
@@ -58,6 +58,14 @@ pub(crate) fn examine(survey: &mut Survey, key: &[u8], value: &[u8], context: &C
 /// `%(T er [I NIL J NIL] P … S … M … A %(…))`.
 #[inline(always)]
 fn read_mailbox<'a>(name: &'a [u8], value: &'a [u8], context: &Context) -> Option<Said<'a>> {
+    let in_time =
+        |said: &Said<'_>| said.mtime >= super::check::MTIME_MIN && context.now.is_none_or(|now| said.mtime <= now);
+    read_any_time(name, value).filter(in_time)
+}
+
+/// The same, whatever time it tells.
+#[inline(always)]
+pub(super) fn read_any_time<'a>(name: &'a [u8], value: &'a [u8]) -> Option<Said<'a>> {
     let (said, rest) = match value {
         [b'%', b'(', b'T', b' ', b'e', b' ', b'I', b' ', rest @ ..] => {
             let (uniqueid, rest) = word(rest)?;
@@ -81,8 +89,7 @@ fn read_mailbox<'a>(name: &'a [u8], value: &'a [u8], context: &Context) -> Optio
     };
     let (acl, rest) = acl(rest)?;
     let separators = sound_name(name)?;
-    let in_time = said.mtime >= super::check::MTIME_MIN && context.now.is_none_or(|now| said.mtime <= now);
-    (rest == b")" && in_time).then_some(Said { name, separators, acl, ..said })
+    (rest == b")").then_some(Said { name, separators, acl, ..said })
 }
 
 /// A record under a uniqueid: `%(T e N … [J …] P … V … C … F … M … A %(…) H ())`.

@@ -5,6 +5,8 @@ use std::cmp::Ordering;
 
 use super::eras::{Numbering, Recognition, Survey};
 use super::item::{Item, Items, What};
+use super::json_scan::Scan;
+use super::json_usual::Usual;
 use super::{json_scan, scan, show, verify};
 use crate::container::{
     Carved, Confidence, CyrusOutcome, Database, Depth, Format, Kept, KeyOrder, Lost, OrderTally, Record, Transaction,
@@ -76,6 +78,11 @@ impl<'a> Dump<'a> {
             Format::Json => json_scan::items_from(cursor, start),
             _ => show::items(cursor),
         }
+    }
+
+    /// One part of a JSON dump.
+    pub(super) fn scan_of(&self, start: u64, end: u64) -> Scan<'a> {
+        Scan::new(self.cursor.span(Span::new(0, end)).map_or(self.cursor, Cursor::new), start)
     }
 
     /// Visits the records in file order until the visitor answers `false`.
@@ -259,6 +266,27 @@ impl<'a> View<'a> for DumpView<'a> {
             if let Some(record) = record(item)
                 && !visit(record)
             {
+                return;
+            }
+        }
+    }
+
+    fn walk_dumped(&self, part: usize, visit: &mut dyn FnMut(Record<'a>, Option<Usual<'a>>) -> bool) {
+        let ends = self.starts.get(part).zip(self.starts.get(part.saturating_add(1)));
+        let Some((&start, &end)) = ends.filter(|_| self.dump.format == Format::Json) else {
+            return self.walk(part, &mut |record| visit(record, None));
+        };
+        let mut scan = self.dump.scan_of(start, end);
+        loop {
+            let go_on = if let Some((line, span)) = scan.usual() {
+                let (key, value) = (Cow::Borrowed(line.key), Cow::Borrowed(line.object));
+                visit(Record { key, value, span }, Some(line.usual))
+            } else if let Some(item) = scan.any() {
+                record(item).is_none_or(|record| visit(record, None))
+            } else {
+                false
+            };
+            if !go_on {
                 return;
             }
         }

@@ -13,7 +13,7 @@ use nom::error::ErrorKind;
 use nom::sequence::{delimited, preceded, terminated};
 use nom::{IResult, Parser};
 
-use super::json_plain;
+use super::{json_plain, json_usual};
 use crate::container::shape;
 
 pub use super::json_write::{PlainEntry, PlainHistory, WriteError, Writer, append_entry, write_entry};
@@ -316,6 +316,17 @@ pub fn parse(object: &[u8]) -> Result<JsonFields<'_>, Unreadable> {
     let mut fields = JsonFields::default();
     members(object, &mut |name, value| fields.push(name, value))?;
     Ok(fields)
+}
+
+/// Whether `entry` reads as the object of `name`, and nothing else.
+pub fn holds(entry: &[u8], name: &[u8]) -> bool {
+    let holds = || {
+        let (key, _, used) = entry_name(entry)?;
+        let object = entry.get(used..)?;
+        let whole = nested_len(object)? == object.len() && parse(object).is_ok();
+        Some(whole && key == name)
+    };
+    json_usual::is_entry(entry, name) || holds() == Some(true)
 }
 
 /// The name in front of an object, how many bytes it takes with its quotes, and how many with all up to the object.

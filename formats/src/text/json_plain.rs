@@ -1,12 +1,19 @@
-//! Objects as Cyrus prints nearly all of them, read in one straight pass; whatever is unusual is left to [`super::json`].
+//! Objects in Cyrus' spacing, whatever their order, read in one straight pass; whatever is unusual is left to
+//! [`super::json`].
 
 use std::borrow::Cow;
 
 use super::json::{JsonFields, Pairs};
+use super::json_usual;
 use crate::record::number;
 
 /// Reads an object whose members are known, in Cyrus' spacing and without escapes; `None` for others.
 pub(super) fn parse(object: &[u8]) -> Option<JsonFields<'_>> {
+    json_usual::parse(object).map(JsonFields::from).or_else(|| in_any_order(object))
+}
+
+/// The same, without a guess at the order of its members.
+pub(super) fn in_any_order(object: &[u8]) -> Option<JsonFields<'_>> {
     let mut fields = JsonFields::default();
     let mut rest = object.strip_prefix(b"{")?;
     loop {
@@ -36,7 +43,12 @@ pub(super) fn parse(object: &[u8]) -> Option<JsonFields<'_>> {
 /// A string without escapes or control bytes, and what follows it.
 #[inline]
 pub(super) fn string(input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let inside = input.strip_prefix(b"\"")?;
+    text(input.strip_prefix(b"\"")?)
+}
+
+/// The same, behind its opening quote.
+#[inline(always)]
+pub(super) fn text(inside: &[u8]) -> Option<(&[u8], &[u8])> {
     let (text, after) = inside.split_at_checked(plain_len(inside))?;
     Some((text, after.strip_prefix(b"\"")?))
 }

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr_iter, memmem};
 
 use super::item::{Fault, Item, Items, What};
+use super::json_usual::{self, Line};
 use super::{json, rules};
 use crate::image::{Cursor, Span};
 use crate::tile::Kind;
@@ -21,17 +22,7 @@ pub fn items<'a>(cursor: Cursor<'a>) -> Items<'a> {
 
 /// The items from `start` on, which is 0 or what [`boundary`] answers; their lines are counted from there.
 pub fn items_from<'a>(cursor: Cursor<'a>, start: u64) -> Items<'a> {
-    let scan = Scan {
-        cursor,
-        at: start,
-        number: 1,
-        place: if start == 0 { Place::Front } else { Place::Inside },
-        comma: Comma::Open,
-        line_end: 0,
-        line_doubt: 0,
-        entry_doubt: 0,
-    };
-    Box::new(scan)
+    Box::new(Scan::new(cursor, start))
 }
 
 /// Where the first entry behind `from` starts that stands on a line of its own, as Cyrus prints it.
@@ -71,7 +62,8 @@ enum Comma {
     Missing,
 }
 
-struct Scan<'a> {
+/// A dump on its way from its beginning to its end.
+pub(super) struct Scan<'a> {
     cursor: Cursor<'a>,
     at: u64,
     number: u64,
@@ -104,6 +96,34 @@ fn is_blank(byte: u8) -> bool {
 }
 
 impl<'a> Scan<'a> {
+    /// The items from `start` on, as of [`items_from`].
+    pub(super) fn new(cursor: Cursor<'a>, start: u64) -> Self {
+        Scan {
+            cursor,
+            at: start,
+            number: 1,
+            place: if start == 0 { Place::Front } else { Place::Inside },
+            comma: Comma::Open,
+            line_end: 0,
+            line_doubt: 0,
+            entry_doubt: 0,
+        }
+    }
+
+    /// The next entry and its span, if it is one as Cyrus prints nearly all; nothing is wrong with such an entry.
+    #[inline(always)]
+    pub(super) fn usual(&mut self) -> Option<(Line<'a>, Span)> {
+        if self.place != Place::Inside || self.comma == Comma::Missing || self.at < self.line_doubt {
+            return None;
+        }
+        let line = json_usual::line(self.cursor.rest(self.at))?;
+        let span = Span::at(self.at, line.len as u64);
+        self.comma = Comma::There;
+        self.number = self.number.saturating_add(1);
+        self.at = span.end;
+        Some((line, span))
+    }
+
     fn bytes(&self, start: u64, end: u64) -> &'a [u8] {
         self.cursor.span(Span::new(start, end.min(self.cursor.len()))).unwrap_or_default()
     }
@@ -261,12 +281,9 @@ impl<'a> Scan<'a> {
         let fault = Fault::new(&rules::JSON_CUT, "no bracket closes the dump");
         Some(self.finish(self.cursor.len(), What::Broken(Kind::Torn), Some(fault)))
     }
-}
 
-impl<'a> Iterator for Scan<'a> {
-    type Item = Item<'a>;
-
-    fn next(&mut self) -> Option<Item<'a>> {
+    /// The next item, whatever it is.
+    pub(super) fn any(&mut self) -> Option<Item<'a>> {
         if self.at >= self.cursor.len() {
             return self.end();
         }
@@ -286,6 +303,81 @@ impl<'a> Iterator for Scan<'a> {
                 None => Some(self.garbage(first)),
             },
             Some(_) => Some(self.garbage(first)),
+        }
+    }
+}
+
+impl<'a> Iterator for Scan<'a> {
+    type Item = Item<'a>;
+
+    fn next(&mut self) -> Option<Item<'a>> {
+        let number = self.number;
+        if let Some((line, span)) = self.usual() {
+            let name_len = (line.key.len() as u64).saturating_add(2);
+            let key_span = Span::at(span.start, name_len);
+            let value_span = Span::at(key_span.end.saturating_add(2), line.object.len() as u64);
+            let (key, value) = (Cow::Borrowed(line.key), Cow::Borrowed(line.object));
+            return Some(Item { span, number, what: What::Record { key, value, key_span, value_span }, fault: None });
+        }
+        self.any()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DUMP: &[u8] = br#"{
+"DELETED.user.a.6AE04E68": {"name": "DELETED.user.a.6AE04E68", "mtime": "1655223049", "uidvalidity": "1654584238", "createdmodseq": "372", "foldermodseq": "2969", "mbtype": "ed", "partition": "default", "acl": {"a": "lrs", "b": "lrs"}, "uniqueid": "e5", "name_history": []},
+"user.a": {"name": "user.a", "mtime": "1", "uidvalidity": "0", "createdmodseq": "0", "foldermodseq": "0", "mbtype": "er", "server": "be1", "acl": {}, "name_history": []},
+"user.b": {"name": "user.b", "mtime": "1", "uidvalidity": "2", "createdmodseq": "3", "foldermodseq": "4", "mbtype": "e", "partition": "p", "acl": {"b": "l"}, "uniqueid": "e6", "jmapId": "P-F", "name_history": []},
+"user.c": {"name": "user.c", "mtime": "1", "uidvalidity": "2", "createdmodseq": "3", "foldermodseq": "4", "mbtype": "e", "partition": "p", "acl": {"b": "l"}, "uniqueid": "e7", "name_history": []}
+}
+"#;
+
+    /// All items, with and without a guess at what comes.
+    fn both(dump: &[u8], start: u64) -> [String; 2] {
+        let mut slow = Scan::new(Cursor::new(dump), start);
+        let slow: Vec<_> = std::iter::from_fn(|| slow.any()).collect();
+        let fast: Vec<_> = items_from(Cursor::new(dump), start).collect();
+        [format!("{slow:#?}"), format!("{fast:#?}")]
+    }
+
+    #[test]
+    fn usual_lines_are_recognised() {
+        let mut scan = Scan::new(Cursor::new(DUMP), 0);
+        assert!(scan.usual().is_none());
+        assert!(scan.any().is_some());
+        for name in ["DELETED.user.a.6AE04E68", "user.a", "user.b"] {
+            assert_eq!(scan.usual().map(|(line, _)| line.key), Some(name.as_bytes()));
+        }
+        assert!(scan.usual().is_none());
+        let [slow, fast] = both(DUMP, 0);
+        assert_eq!(slow, fast);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+        #[test]
+        fn changed_dumps_read_alike(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), 0usize..40, prop::sample::select(&[
+                "", " ", "\"", ",", "{", "}", "\n", "\r\n", ",\n", "},\n", "\": {\"name\": \"", "\"x\": {\"name\": \"x\"}", "\\", "\0",
+                "0", "é", ", \"server\": \"b\"", ", \"other\": 5", "\"user.b\": {\"name\": \"user.b\"},\n", "{\n", "\n}\n",
+            ][..])), 1..4),
+        ) {
+            let mut dump = DUMP.to_vec();
+            for (at, removed, with) in changes {
+                let at = at.index(dump.len().max(1)).min(dump.len());
+                dump.splice(at..(at + removed).min(dump.len()), with.bytes());
+            }
+            let [slow, fast] = both(&dump, 0);
+            prop_assert_eq!(slow, fast);
+            if let Some(start) = boundary(Cursor::new(&dump), 1) {
+                let [slow, fast] = both(&dump, start);
+                prop_assert_eq!(slow, fast);
+            }
         }
     }
 }

@@ -86,7 +86,7 @@ pub fn write_entry(out: &mut dyn Write, entry: &PlainEntry<'_>) -> Result<(), Wr
 pub fn append_entry(text: &mut Vec<u8>, entry: &PlainEntry<'_>) -> Result<usize, WriteError> {
     let mut object = Object { text, mailbox: entry.name };
     object.string("name", entry.name)?;
-    object.text.extend(b": ");
+    object.text.extend_from_slice(b": ");
     let start = object.text.len();
     object.text.push(b'{');
     object.member("name", "name", entry.name)?;
@@ -126,13 +126,13 @@ impl Object<'_> {
 
     fn character(&mut self, character: char) {
         match character {
-            '"' => self.text.extend(b"\\\""),
-            '\\' => self.text.extend(b"\\\\"),
-            '\u{8}' => self.text.extend(b"\\b"),
-            '\u{c}' => self.text.extend(b"\\f"),
-            '\n' => self.text.extend(b"\\n"),
-            '\r' => self.text.extend(b"\\r"),
-            '\t' => self.text.extend(b"\\t"),
+            '"' => self.text.extend_from_slice(b"\\\""),
+            '\\' => self.text.extend_from_slice(b"\\\\"),
+            '\u{8}' => self.text.extend_from_slice(b"\\b"),
+            '\u{c}' => self.text.extend_from_slice(b"\\f"),
+            '\n' => self.text.extend_from_slice(b"\\n"),
+            '\r' => self.text.extend_from_slice(b"\\r"),
+            '\t' => self.text.extend_from_slice(b"\\t"),
             '\0'..='\u{1f}' => self.text.extend(format!("\\u{:04X}", u32::from(character)).as_bytes()),
             _ => self.text.extend(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }
@@ -161,23 +161,25 @@ impl Object<'_> {
 
     fn next_member(&mut self, name: &'static str, value: Option<&[u8]>) -> Result<(), WriteError> {
         let Some(value) = value else { return Ok(()) };
-        self.text.extend(b", ");
+        self.text.extend_from_slice(b", ");
         self.member(name, name, value)
     }
 
+    #[inline]
     fn times(&mut self, mtime: u64, uidvalidity: u64, createdmodseq: u64, foldermodseq: u64) {
-        let named = [("mtime", mtime), ("uidvalidity", uidvalidity), ("createdmodseq", createdmodseq)];
-        for (name, number) in named.into_iter().chain([("foldermodseq", foldermodseq)]) {
-            self.text.extend_from_slice(b", \"");
-            self.text.extend_from_slice(name.as_bytes());
-            self.text.extend_from_slice(b"\": \"");
-            self.digits(number);
-            self.text.push(b'"');
-        }
+        self.text.extend_from_slice(b", \"mtime\": \"");
+        self.digits(mtime);
+        self.text.extend_from_slice(b"\", \"uidvalidity\": \"");
+        self.digits(uidvalidity);
+        self.text.extend_from_slice(b"\", \"createdmodseq\": \"");
+        self.digits(createdmodseq);
+        self.text.extend_from_slice(b"\", \"foldermodseq\": \"");
+        self.digits(foldermodseq);
+        self.text.push(b'"');
     }
 
     fn acl(&mut self, acl: &[(&[u8], &[u8])]) -> Result<(), WriteError> {
-        self.text.extend(b", \"acl\": {");
+        self.text.extend_from_slice(b", \"acl\": {");
         let mut comma = false;
         // Nearly all lists are short: looking back beats a map.
         let mut last: Option<BTreeMap<&[u8], &[u8]>> = (acl.len() > 16).then(|| acl.iter().copied().collect());
@@ -189,9 +191,9 @@ impl Object<'_> {
                 None => acl.iter().rev().find(same).map(|(_, rights)| *rights),
             };
             let Some(rights) = rights else { continue };
-            self.text.extend(if comma { &b", "[..] } else { b"" });
+            self.text.extend_from_slice(if comma { &b", "[..] } else { b"" });
             self.string("ACL", identifier)?;
-            self.text.extend(b": ");
+            self.text.extend_from_slice(b": ");
             self.string("ACL", rights)?;
             comma = true;
         }
@@ -200,9 +202,9 @@ impl Object<'_> {
     }
 
     fn history(&mut self, history: &[PlainHistory<'_>]) -> Result<(), WriteError> {
-        self.text.extend(b", \"name_history\": [");
+        self.text.extend_from_slice(b", \"name_history\": [");
         for (at, former) in history.iter().enumerate() {
-            self.text.extend(if at > 0 { &b", {"[..] } else { b"{" });
+            self.text.extend_from_slice(if at > 0 { &b", {"[..] } else { b"{" });
             self.member("name", "former name", former.name)?;
             self.times(former.mtime, former.uidvalidity, former.createdmodseq, former.foldermodseq);
             self.next_member("mbtype", Some(former.mbtype))?;

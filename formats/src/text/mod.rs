@@ -8,6 +8,7 @@ pub mod json;
 mod json_plain;
 mod json_rules;
 mod json_scan;
+pub mod json_usual;
 mod json_write;
 mod line_rules;
 mod line_write;

@@ -49,7 +49,17 @@ impl<'a> Part<'a> {
         let found = Cell::new(false);
         let sink = &mut |_: Finding| found.set(true);
         let (mut first, mut names, mut open) = (None, Names::new(), false);
-        for item in dump.items_of(start, end) {
+        let mut scan = dump.scan_of(start, end);
+        loop {
+            if let Some((line, span)) = scan.usual() {
+                first.get_or_insert((Cow::Borrowed(line.key), span));
+                names.push(Cow::Borrowed(line.key), span, sink);
+                if found.get() {
+                    return None;
+                }
+                continue;
+            }
+            let Some(item) = scan.any() else { break };
             match item.fault {
                 None => json_rules::item(&item, sink),
                 Some(fault) if !is_last && is_open_end(&fault, item.span) => open = true,

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::dump::Dump;
 use super::item::{Item, What};
 use super::{json_rules, line_rules, rules, sound};
+use crate::container::order::first_difference;
 use crate::container::{Format, KeyOrder, OrderTally};
 use crate::finding::{Finding, Sink};
 use crate::image::Span;
@@ -95,7 +96,7 @@ impl<'a> Names<'a> {
                 sink(duplicate(&key, *first, span));
             } else {
                 self.tally.push((before, first.start), (&key, span.start));
-                self.by_dbname &= before.iter().map(dbname_byte).lt(key.iter().map(dbname_byte));
+                self.by_dbname &= dbname_ascends(before, &key);
             }
         }
         self.before = Some((key, span));
@@ -123,6 +124,18 @@ fn dbname_byte(byte: &u8) -> u8 {
         b'^' => b'.',
         other => other,
     }
+}
+
+/// Whether a name stands in front of another one in the order of keys of 3.6 and later.
+fn dbname_ascends(a: &[u8], b: &[u8]) -> bool {
+    // Nearly always the first byte that differs decides.
+    if let Some((_, x, y)) = first_difference(a, b) {
+        let (x, y) = (dbname_byte(&x), dbname_byte(&y));
+        if x != y {
+            return x < y;
+        }
+    }
+    a.iter().map(dbname_byte).lt(b.iter().map(dbname_byte))
 }
 
 fn duplicate(key: &[u8], first: Span, second: Span) -> Finding {

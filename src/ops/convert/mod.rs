@@ -4,8 +4,10 @@
 //! the target's host has, [`era::fit`] what its release can hold. [`records`] makes the target's records of entries, and
 //! [`dumps`] its lines or objects. What is lost on the way is said, field by field.
 
+pub mod blocks;
 pub mod dumps;
 pub mod era;
+mod index;
 pub mod jmap;
 pub mod raw;
 pub mod records;
@@ -159,6 +161,14 @@ impl Converter {
             say(Remark { name, field: "name", value, fate: Fate::Lost, why });
         }
         era::fit(entry, self.origin.era, self.era, self.now, say)
+    }
+
+    /// Whether an entry of 3.6 or later, of which nothing is unusual, is the same in the target.
+    pub(crate) fn keeps_entries(&self) -> bool {
+        let makes_jmapids = self.makes_jmapids && self.era >= Era::V3_13;
+        let alike = !self.origin.is_old() && !self.origin.typeless && self.origin.bare == Bare::Local;
+        let asked = self.host.role.is_some() || !self.witnesses.is_empty();
+        self.era >= Era::V3_6 && alike && !asked && !makes_jmapids
     }
 
     fn wants_server(&self, entry: &Entry<'_>) -> bool {

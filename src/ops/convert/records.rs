@@ -1,26 +1,23 @@
 //! The records of a target, in its key order: an index of the source, and each record made when it is written.
 
 use std::borrow::Cow;
-use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use rayon::prelude::*;
 
+use super::blocks::{Block, Pair, made, merge};
+use super::index::{ById, Index, Sorting};
 use super::remarks::{ENTRY, Fate, Remark, Remarks, Say};
 use super::reverse_acl::ReverseAcls;
 use super::{Converter, Held, era};
 use crate::formats::container::{KeyOrder, Record};
-use crate::formats::record::{Entry, Era, Family, Former, Key, KeyStyle, Role, Under, encode, write_history};
+use crate::formats::record::straight::Dumped;
+use crate::formats::record::{Entry, Era, Family, Former, Grammar, Key, KeyStyle, Role, Under, encode, write_history};
+use crate::formats::text::json_usual::{self, Usual};
 use crate::ops::reading::Reading;
 
-/// A key and its value.
-pub type Pair = (Vec<u8>, Vec<u8>);
-
-/// A mailbox's record in the source, under the first bytes of its uniqueid.
-struct ById<'a> {
-    prefix: u64,
-    held: Held<'a>,
-}
+/// A record that is no mailbox's own.
+type Other = (Vec<u8>, Vec<u8>);
 
 /// A record under a JMAP id.
 struct ByJmapid<'a> {
@@ -35,23 +32,28 @@ struct Task<'t> {
     converter: &'t Converter,
     racls: Option<&'t ReverseAcls>,
     order: KeyOrder,
+    straight: bool,
+}
+
+impl<'t> Task<'t> {
+    fn sorting(&self) -> Sorting<'t> {
+        Sorting { converter: self.converter, order: self.order }
+    }
 }
 
 /// What one part of the source gives.
 #[derive(Default)]
 struct Part<'a> {
-    names: Vec<Held<'a>>,
-    ids: Vec<ById<'a>>,
+    mailboxes: Index<'a>,
     jmapids: Vec<ByJmapid<'a>>,
-    others: Vec<Pair>,
+    others: Vec<Other>,
     /// The source's records under uniqueids.
     indexed: Vec<Held<'a>>,
 }
 
 impl<'a> Part<'a> {
-    fn append(&mut self, mut later: Part<'a>) {
-        self.names.append(&mut later.names);
-        self.ids.append(&mut later.ids);
+    fn append(&mut self, mut later: Part<'a>, task: Task<'_>) {
+        self.mailboxes.append(later.mailboxes, task.sorting());
         self.jmapids.append(&mut later.jmapids);
         self.others.append(&mut later.others);
         self.indexed.append(&mut later.indexed);
@@ -62,6 +64,8 @@ impl<'a> Part<'a> {
 pub struct Records<'a, 'c> {
     converter: &'c Converter,
     order: KeyOrder,
+    /// Whether most objects of the source can be made records of without entries.
+    straight: bool,
     index: Part<'a>,
     histories: HashMap<Vec<u8>, Vec<u8>>,
 }
@@ -78,14 +82,16 @@ impl<'a, 'c> Records<'a, 'c> {
         order: KeyOrder,
         remarks: &mut Remarks,
     ) -> Self {
-        let task = Task { converter, racls, order };
+        let of_json = converter.origin.style.dump == Some(Grammar::Json);
+        let straight = of_json && racls.is_none() && converter.keeps_entries();
+        let task = Task { converter, racls, order, straight };
         let kept = remarks.kept();
         let parts: Vec<(Part<'a>, Remarks)> = (0..reading.parts())
             .into_par_iter()
             .map(|number| {
                 let (mut part, mut remarks) = (Part::default(), Remarks::keeping(kept));
-                reading.walk(number, &mut |record| {
-                    part.take(record, task, &mut |remark| remarks.push(remark));
+                reading.walk_dumped(number, &mut |record, usual| {
+                    part.take(record, usual, task, &mut |remark| remarks.push(remark));
                     true
                 });
                 (part, remarks)
@@ -93,10 +99,10 @@ impl<'a, 'c> Records<'a, 'c> {
             .collect();
         let mut index = Part::default();
         for (part, said) in parts {
-            index.append(part);
+            index.append(part, task);
             remarks.append(said);
         }
-        let mut records = Records { converter, order, index, histories: HashMap::new() };
+        let mut records = Records { converter, order, straight, index, histories: HashMap::new() };
         records.sort(remarks);
         records.take_indexed(remarks);
         records.add_markers(racls);
@@ -106,23 +112,13 @@ impl<'a, 'c> Records<'a, 'c> {
     }
 
     fn sort(&mut self, remarks: &mut Remarks) {
-        let (converter, order) = (self.converter, self.order);
-        let compare =
-            |a: &Held<'a>, b: &Held<'a>| order.compare(&name_key(converter, a.key()), &name_key(converter, b.key()));
-        let ascend = |pair: &[Held<'a>]| pair.is_sorted_by(|a, b| compare(a, b).is_lt());
-        if !self.index.names.par_windows(2).all(ascend) {
-            self.index.names.par_sort_by(compare);
-            self.index.names.dedup_by(|later, first| {
-                let same = compare(later, first).is_eq();
-                if same {
-                    let name = Cow::Borrowed(first.key());
-                    let why = "the name stands there twice";
-                    remarks.push(Remark { name, field: ENTRY, value: later.value().into(), fate: Fate::Lost, why });
-                }
-                same
-            });
-        }
-        self.index.ids.par_sort_by(|a, b| order_of_ids(converter, order, a, b));
+        let order = self.order;
+        let mut double = |later: &Held<'a>, first: &Held<'a>| {
+            let name = Cow::Borrowed(first.key());
+            let why = "the name stands there twice";
+            remarks.push(Remark { name, field: ENTRY, value: later.value().into(), fate: Fate::Lost, why });
+        };
+        self.index.mailboxes.sort(Sorting { converter: self.converter, order }, &mut double);
         self.index.jmapids.sort_by(|a, b| order.compare(&a.key, &b.key).then(b.mtime.cmp(&a.mtime)));
         self.index.jmapids.dedup_by(|later, first| later.key == first.key);
     }
@@ -134,11 +130,7 @@ impl<'a, 'c> Records<'a, 'c> {
         for held in std::mem::take(&mut self.index.indexed) {
             let decoded = converter.decode(held.key(), held.value());
             let (Key::Uniqueid(id), entry) = (&decoded.key, decoded.entry) else { continue };
-            let prefix = prefix_of(id, self.order);
-            let from = self.index.ids.partition_point(|known| known.prefix < prefix);
-            let known = self.index.ids[from..].iter().take_while(|known| known.prefix == prefix);
-            let mut owners = known.filter(|known| uniqueid(converter, &known.held).as_deref() == Some(*id));
-            let owned = owners.next().is_some();
+            let owned = self.index.mailboxes.has(id, Sorting { converter, order: self.order });
             let mut say = |remark: Remark<'_>| remarks.push(remark);
             if !owned {
                 self.index.others.extend(orphan(converter, held.key(), held.value(), entry, &mut say));
@@ -167,55 +159,81 @@ impl<'a, 'c> Records<'a, 'c> {
 
     /// Number of mailboxes.
     pub fn mailboxes(&self) -> usize {
-        self.index.names.len()
+        self.index.mailboxes.names().len()
     }
 
     /// All records, in order.
     pub fn pairs(&self) -> impl Iterator<Item = Pair> + '_ {
-        let names = batches(&self.index.names, |held| self.named(held));
-        let jmapids = batches(&self.index.jmapids, |item| self.by_jmapid(item));
+        let make = |items: &[&Held<'a>], block: &mut Block| items.iter().for_each(|held| self.named(held, block));
+        let names = made(self.index.mailboxes.names().iter(), make);
+        let make =
+            |items: &[&ByJmapid<'a>], block: &mut Block| items.iter().for_each(|item| self.by_jmapid(item, block));
+        let jmapids = made(self.index.jmapids.iter(), make);
         let ids = self.by_id();
-        let others = self.index.others.iter().cloned();
-        merge(self.order, merge(self.order, names, ids), merge(self.order, jmapids, others))
+        let copy = |items: &[&Other], block: &mut Block| items.iter().for_each(|(key, value)| block.push(key, value));
+        let others = made(self.index.others.iter(), copy);
+        // The first letters of their keys say which come first; where keys have no such letters there are names alone.
+        merge(self.order, ids.chain(jmapids).chain(names), others)
     }
 
-    fn named(&self, held: &Held<'a>) -> Option<Pair> {
-        let mut entry = self.converter.mailbox(held.key(), held.value(), &mut silent)?;
-        entry.history_raw = None;
+    fn named(&self, held: &Held<'a>, block: &mut Block) {
+        if let Some(dumped) = self.dumped(held) {
+            return block.with(|out| dumped.append_named(out));
+        }
         let style = self.converter.era.style();
-        let key = Key::Mailbox(entry.name.clone()).encode(style.keys)?;
-        Some((key, encode(&entry, style.numbering)))
+        let Some(mut entry) = self.converter.mailbox(held.key(), held.value(), &mut silent) else { return };
+        entry.history_raw = None;
+        let Some(key) = Key::Mailbox(entry.name.clone()).encode(style.keys) else { return };
+        block.push(&key, &encode(&entry, style.numbering));
     }
 
-    fn by_jmapid(&self, item: &ByJmapid<'a>) -> Option<Pair> {
-        let mut entry = self.converter.content(item.held.key(), item.held.value(), &mut silent)?;
+    /// A mailbox of which records can be made straight away.
+    #[inline]
+    fn dumped<'h>(&self, held: &'h Held<'a>) -> Option<Dumped<'h>> {
+        if !self.straight {
+            return None;
+        }
+        Dumped::read(held.key(), held.value(), self.converter.era)
+    }
+
+    fn by_jmapid(&self, item: &ByJmapid<'a>, block: &mut Block) {
+        let content = self.converter.content(item.held.key(), item.held.value(), &mut silent);
+        let Some(mut entry) = content else { return };
         (entry.under, entry.history_raw) = (Under::Jmapid, None);
         let entry = entry.as_written_in(self.converter.era);
-        Some((item.key.to_vec(), encode(&entry, self.converter.era.style().numbering)))
+        block.push(&item.key, &encode(&entry, self.converter.era.style().numbering));
     }
 
     /// The records under uniqueids (since 3.6).
     fn by_id(&self) -> impl Iterator<Item = Pair> + '_ {
-        let converter = self.converter;
-        let same = |a: &ById<'a>, b: &ById<'a>| {
-            a.prefix == b.prefix && uniqueid(converter, &a.held) == uniqueid(converter, &b.held)
-        };
-        let ids = if converter.era >= Era::V3_6 { &self.index.ids[..] } else { &[] };
-        let mut groups = ids.chunk_by(same);
-        std::iter::from_fn(move || {
-            let batch: Vec<_> = groups.by_ref().take(BATCH).collect();
-            let made: Vec<Option<Pair>> = batch.into_par_iter().map(|group| self.under_uniqueid(group)).collect();
-            (!made.is_empty()).then_some(made)
+        let mailboxes = &self.index.mailboxes;
+        let same = |a: &ById, b: &ById| mailboxes.is_same(a, b, self.converter);
+        let ids = if self.converter.era >= Era::V3_6 { mailboxes.ids() } else { &[] };
+        made(ids.chunk_by(same), |groups: &[&[ById]], block| {
+            for near in groups.chunks(NEAR) {
+                near.iter().flat_map(|group| group.iter()).filter_map(|id| mailboxes.held(id)).for_each(fetch);
+                near.iter().for_each(|group| self.under_uniqueid(group, block));
+            }
         })
-        .flatten()
-        .flatten()
     }
 
     /// The record under the uniqueid of one or several entries: that of the live one, the tombstones being its former names.
-    fn under_uniqueid(&self, group: &[ById<'a>]) -> Option<Pair> {
+    fn under_uniqueid(&self, group: &[ById], block: &mut Block) {
+        if let [alone] = group
+            && self.histories.is_empty()
+            && let Some(dumped) = self.index.mailboxes.held(alone).and_then(|held| self.dumped(held))
+        {
+            return block.with(|out| dumped.append_indexed(out));
+        }
+        if let Some((key, value)) = self.under_common_uniqueid(group) {
+            block.push(&key, &value);
+        }
+    }
+
+    fn under_common_uniqueid(&self, group: &[ById]) -> Option<Other> {
         let converter = self.converter;
-        let entries =
-            group.iter().filter_map(|item| converter.content(item.held.key(), item.held.value(), &mut silent));
+        let group = group.iter().filter_map(|id| self.index.mailboxes.held(id));
+        let entries = group.filter_map(|held| converter.content(held.key(), held.value(), &mut silent));
         let mut entries: Vec<Entry<'_>> = entries.collect();
         // The sort is stable: of several live ones the first in the order of names.
         entries.sort_by_key(|entry| (entry.is_tombstone(), std::cmp::Reverse(entry.mtime)));
@@ -239,6 +257,14 @@ impl<'a, 'c> Records<'a, 'c> {
     }
 }
 
+/// How many records that stand far from each other are fetched at once.
+const NEAR: usize = 16;
+
+/// Has the processor fetch a record's value from the memory: several at once take it as long as one.
+fn fetch(held: &Held<'_>) {
+    std::hint::black_box(held.value().iter().step_by(64).fold(0, |sum: u8, byte| sum ^ byte));
+}
+
 /// A tombstone as its successor's record remembers it.
 fn former<'e>(entry: &'e Entry<'_>) -> Former<'e> {
     Former {
@@ -253,10 +279,10 @@ fn former<'e>(entry: &'e Entry<'_>) -> Former<'e> {
 }
 
 impl<'a> Part<'a> {
-    fn take(&mut self, record: Record<'a>, task: Task<'_>, say: &mut Say<'_>) {
+    fn take(&mut self, record: Record<'a>, usual: Option<Usual<'a>>, task: Task<'_>, say: &mut Say<'_>) {
         let key = Key::decode(&record.key, task.converter.origin.style.keys);
         match key {
-            Key::Mailbox(_) => self.take_mailbox(record, task, say),
+            Key::Mailbox(_) => self.take_mailbox(record, usual, task, say),
             // Hosts without mailboxes of their own have no such records.
             Key::Uniqueid(_) if task.converter.host.role.is_some_and(Role::is_remote_only) => {}
             Key::Uniqueid(_) => self.indexed.push(Held::new(record)),
@@ -283,9 +309,14 @@ impl<'a> Part<'a> {
         }
     }
 
-    fn take_mailbox(&mut self, record: Record<'a>, task: Task<'_>, say: &mut Say<'_>) {
-        let Task { converter, racls, order } = task;
+    fn take_mailbox(&mut self, record: Record<'a>, usual: Option<Usual<'a>>, task: Task<'_>, say: &mut Say<'_>) {
+        let Task { converter, racls, straight, .. } = task;
         let held = Held::new(record);
+        let known = if straight { usual.or_else(|| json_usual::parse(held.value())) } else { None };
+        if let Some(dumped) = known.and_then(|usual| Dumped::of(held.key(), usual, converter.era)) {
+            let prefix = dumped.uniqueid().map(|id| task.sorting().prefix(id));
+            return self.mailboxes.push(held, prefix, task.sorting());
+        }
         let Some(entry) = converter.content(held.key(), held.value(), say) else { return };
         if converter.era.family() != Family::Dlist && !era::legacy_limits(&entry, say) {
             return;
@@ -293,27 +324,30 @@ impl<'a> Part<'a> {
         if let Some(racls) = racls {
             racls.keys(&entry, |key| self.others.push((key, Vec::new())));
         }
-        let again = || match &held {
-            Held::Borrowed(key, value) => Held::Borrowed(key, value),
-            Held::Owned(pair) => Held::Owned(pair.clone()),
-        };
         let uniqueid = entry.uniqueid.as_deref().filter(|id| !id.is_empty());
         if let Some(uniqueid) = uniqueid.filter(|_| converter.era == Era::V3_4) {
             let key = Key::UniqueidIndex { uniqueid, name: entry.name.clone() }.encode(KeyStyle::Plain);
             self.others.extend(key.map(|key| (key, Vec::new())));
         }
         let indexed = converter.era >= Era::V3_6 || converter.origin.style.keys == KeyStyle::Prefixed;
-        if let Some(id) = uniqueid.filter(|_| indexed) {
-            self.ids.push(ById { prefix: prefix_of(id, order), held: again() });
-            if let Some(jmapid) = entry.jmapid.as_deref().filter(|_| converter.era >= Era::V3_13) {
-                let userid = entry.name.userid().unwrap_or_default();
-                let key = Key::Jmap { userid: &userid, jmapid }.encode(KeyStyle::Prefixed);
-                let mtime = entry.mtime.unwrap_or_default();
-                self.jmapids.extend(key.map(|key| ByJmapid { key: key.into(), mtime, held: again() }));
-            }
+        let prefix = uniqueid.filter(|_| indexed).map(|id| task.sorting().prefix(id));
+        let jmapid = entry.jmapid.as_deref().filter(|_| prefix.is_some() && converter.era >= Era::V3_13);
+        if let Some(jmapid) = jmapid {
+            let userid = entry.name.userid().unwrap_or_default();
+            let key = Key::Jmap { userid: &userid, jmapid }.encode(KeyStyle::Prefixed);
+            let mtime = entry.mtime.unwrap_or_default();
+            self.jmapids.extend(key.map(|key| ByJmapid { key: key.into(), mtime, held: again(&held) }));
         }
         drop(entry);
-        self.names.push(held);
+        self.mailboxes.push(held, prefix, task.sorting());
+    }
+}
+
+/// The same record once more.
+fn again<'a>(held: &Held<'a>) -> Held<'a> {
+    match held {
+        Held::Borrowed(key, value) => Held::Borrowed(key, value),
+        Held::Owned(pair) => Held::Owned(pair.clone()),
     }
 }
 
@@ -324,7 +358,7 @@ fn orphan(
     value: &[u8],
     entry: Option<Entry<'_>>,
     say: &mut Say<'_>,
-) -> Option<Pair> {
+) -> Option<Other> {
     let stays = converter.era >= Era::V3_6 && converter.host.role.is_none();
     let Some(entry) = entry.filter(|_| stays) else {
         let why = "a record under a uniqueid that no mailbox has";
@@ -339,56 +373,102 @@ fn orphan(
     Some((key.to_vec(), encode(&entry, converter.era.style().numbering)))
 }
 
-/// The key that a mailbox of the source has in the target.
-fn name_key<'k>(converter: &Converter, key: &'k [u8]) -> Cow<'k, [u8]> {
-    let target = converter.era.style().keys;
-    if converter.origin.style.keys == target {
-        return Cow::Borrowed(key);
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::formats::record::Style;
+    use crate::ops::convert::Origin;
+    use crate::ops::convert::role::Bare;
+
+    const OBJECTS: [(&str, &str); 4] = [
+        (
+            "user.a^b.Sent Items",
+            r#"{"name": "user.a^b.Sent Items", "mtime": "1655223049", "uidvalidity": "1654584238", "createdmodseq": "372", "foldermodseq": "2969", "mbtype": "e", "partition": "default", "acl": {"a.b": "lrs", "group:b c": "lrs"}, "uniqueid": "e5", "name_history": []}"#,
+        ),
+        (
+            "user.a",
+            r#"{"name": "user.a", "mtime": "1", "uidvalidity": "0", "createdmodseq": "0", "foldermodseq": "0", "mbtype": "er", "partition": "p", "server": "be1", "acl": {}, "name_history": []}"#,
+        ),
+        (
+            "x",
+            r#"{"name": "x", "mtime": "9999999999999999999", "uidvalidity": "2", "createdmodseq": "3", "foldermodseq": "4", "mbtype": "e", "acl": {"b": ""}, "uniqueid": "NIL", "name_history": []}"#,
+        ),
+        (
+            "user.b",
+            r#"{"name": "user.b", "mtime": "5", "uidvalidity": "2", "createdmodseq": "3", "foldermodseq": "4", "mbtype": "e", "partition": "", "acl": {"": "l", "%(": "l r"}, "uniqueid": "a b", "name_history": []}"#,
+        ),
+    ];
+
+    fn converter(era: Era) -> Converter {
+        let bare = Bare::Local;
+        Converter {
+            origin: Origin { style: Style::JSON, era: None, bare, typeless: false, jmapids: false },
+            era,
+            host: Default::default(),
+            witnesses: Default::default(),
+            makes_jmapids: false,
+            now: 1_700_000_000,
+        }
     }
-    Cow::Owned(Key::decode(key, converter.origin.style.keys).encode(target).unwrap_or_default())
-}
 
-/// The uniqueid of a mailbox's record.
-fn uniqueid<'h>(converter: &Converter, held: &'h Held<'_>) -> Option<Cow<'h, [u8]>> {
-    converter.decode(held.key(), held.value()).entry?.uniqueid
-}
+    /// The records of one mailbox, and whether they were made of it straight away.
+    fn records(name: &str, object: &str, era: Era, straight: bool) -> (Vec<Other>, Vec<String>, bool) {
+        let converter = converter(era);
+        let task = Task { converter: &converter, racls: None, order: KeyOrder::Unsigned, straight };
+        let (mut index, mut said) = (Part::default(), Vec::new());
+        let span = crate::formats::image::Span::at(0, 1);
+        let record = Record { key: name.as_bytes().into(), value: object.as_bytes().into(), span };
+        index.take(record, None, task, &mut |remark| said.push(format!("{remark:?}")));
+        let (order, histories) = (task.order, HashMap::new());
+        let records = Records { converter: &converter, order, straight, index, histories };
+        let pairs = records.pairs().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+        (pairs, said, Dumped::read(name.as_bytes(), object.as_bytes(), era).is_some())
+    }
 
-/// The first eight bytes of a uniqueid as a number that sorts as they do; what is equal here need not be equal.
-fn prefix_of(id: &[u8], order: KeyOrder) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.iter_mut().zip(id).for_each(|(to, from)| *to = order.rank(*from));
-    u64::from_be_bytes(bytes)
-}
+    fn agree(name: &str, object: &str) -> bool {
+        let mut all = true;
+        for era in [Era::V3_4, Era::V3_6, Era::V3_8, Era::V3_10, Era::V3_12, Era::V3_13] {
+            let (expected, remarks, _) = records(name, object, era, false);
+            let (found, said, straight) = records(name, object, era, true);
+            assert_eq!((found, said), (expected, remarks), "{era:?}: {object}");
+            all &= straight || era == Era::V3_4;
+        }
+        all
+    }
 
-fn order_of_ids(converter: &Converter, order: KeyOrder, a: &ById<'_>, b: &ById<'_>) -> Ordering {
-    let full = || {
-        let [a, b] = [a, b].map(|item| uniqueid(converter, &item.held).unwrap_or_default());
-        order.compare(&a, &b).then_with(|| a.cmp(&b))
-    };
-    a.prefix.cmp(&b.prefix).then_with(full).then_with(|| a.held.key().cmp(b.held.key()))
-}
+    #[test]
+    fn records_made_straight_away_are_those_of_entries() {
+        for (name, object) in OBJECTS {
+            assert!(agree(name, object), "{object}");
+        }
+    }
 
-/// How many records are made side by side before they are written.
-const BATCH: usize = 8192;
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+        #[test]
+        fn records_of_changed_objects_are_those_of_entries(
+            (name, object) in prop::sample::select(&OBJECTS[..]),
+            at in any::<prop::sample::Index>(),
+            removed in 0usize..4,
+            with in prop::sample::select(&[
+                "", " ", "\"", ",", "{", "}", "\\n", "%", "(", "0", "é", "\", \"server\": \"b", ", \"other\": \"5\"", "d", "e", "r", "!",
+                "*", "\": \"", "NIL", "\u{1F}", "DELETED.",
+            ][..]),
+        ) {
+            let mut object = object.to_owned();
+            let at = (0..=object.len()).filter(|&at| object.is_char_boundary(at)).nth(at.index(object.len())).unwrap();
+            object.replace_range(at..(at + removed).min(object.len()), with);
+            agree(name, &object);
+        }
 
-/// What `make` makes of each item, batch by batch on all threads.
-fn batches<'i, T: Sync>(
-    items: &'i [T],
-    make: impl Fn(&T) -> Option<Pair> + Sync + 'i,
-) -> impl Iterator<Item = Pair> + 'i {
-    items.chunks(BATCH).flat_map(move |batch| batch.par_iter().map(&make).collect::<Vec<_>>()).flatten()
-}
-
-/// Two sequences that stand in `order` as one.
-fn merge<'i>(
-    order: KeyOrder,
-    a: impl Iterator<Item = Pair> + 'i,
-    b: impl Iterator<Item = Pair> + 'i,
-) -> impl Iterator<Item = Pair> + 'i {
-    let (mut a, mut b) = (a.peekable(), b.peekable());
-    std::iter::from_fn(move || match (a.peek(), b.peek()) {
-        (Some(x), Some(y)) if order.compare(&x.0, &y.0).is_le() => a.next(),
-        (Some(_), None) => a.next(),
-        _ => b.next(),
-    })
+        #[test]
+        fn records_of_changed_names_are_those_of_entries(
+            (name, object) in prop::sample::select(&OBJECTS[..]), other in "[a.^! $%Né\u{1F}*{]{0,12}",
+        ) {
+            let escaped = other.replace('\u{1F}', "\\u001F");
+            agree(&other, &object.replacen(name, &escaped, 1));
+        }
+    }
 }

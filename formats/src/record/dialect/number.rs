@@ -44,20 +44,38 @@ pub(crate) fn leading(input: &[u8]) -> Option<(u64, usize)> {
 
 const POWERS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
 
+/// How many digits `input` starts with.
+#[inline(always)]
+pub(crate) fn digits_len(input: &[u8]) -> usize {
+    let mut rest = input;
+    while let Some((eight, after)) = rest.split_first_chunk::<8>() {
+        let others = others(u64::from_le_bytes(*eight) ^ ZEROS);
+        if others != 0 {
+            return input.len().saturating_sub(rest.len()) + (others.trailing_zeros() / 8) as usize;
+        }
+        rest = after;
+    }
+    input.len().saturating_sub(rest.len()) + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+/// The high bit of each byte that is more than 9.
+#[inline(always)]
+fn others(ones: u64) -> u64 {
+    const LOW_BITS: u64 = 0x7F7F_7F7F_7F7F_7F7F;
+    const TO_HIGH_BIT: u64 = 0x7676_7676_7676_7676;
+    ((ones & LOW_BITS).wrapping_add(TO_HIGH_BIT) | ones) & !LOW_BITS
+}
+
 /// At most eight digits at the start of `input`: the number and how many there are.
 #[inline(always)]
 fn up_to_eight(input: &[u8]) -> (u64, usize) {
-    const LOW_BITS: u64 = 0x7F7F_7F7F_7F7F_7F7F;
-    const TO_HIGH_BIT: u64 = 0x7676_7676_7676_7676;
     let mut bytes = [b' '; 8];
     match input.first_chunk::<8>() {
         Some(eight) => bytes = *eight,
         None => bytes.iter_mut().zip(input).for_each(|(to, from)| *to = *from),
     }
     let ones = u64::from_le_bytes(bytes) ^ ZEROS;
-    // The high bit of each byte that is more than 9.
-    let others = ((ones & LOW_BITS).wrapping_add(TO_HIGH_BIT) | ones) & !LOW_BITS;
-    let count = (others.trailing_zeros() / 8) as usize;
+    let count = (others(ones).trailing_zeros() / 8) as usize;
     // Zeros are put in front, where they count nothing.
     let ones = if count == 0 { 0 } else { ones << (64 - 8 * count) };
     (joined(ones), count)
@@ -85,7 +103,7 @@ fn joined(ones: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{leading, number};
+    use super::{digits_len, leading, number};
 
     #[test]
     fn digits_of_all_lengths_are_read() {
@@ -125,6 +143,11 @@ mod tests {
             if more == 0 {
                 assert_eq!(leading(text.as_bytes()), Some((wanted, digits.len())));
             }
+        }
+
+        #[test]
+        fn digits_are_counted_in_front_of_anything(digits in "[0-9]{0,30}", behind in "([^0-9].{0,9})?") {
+            assert_eq!(digits_len(format!("{digits}{behind}").as_bytes()), digits.len());
         }
 
         #[test]

@@ -1,0 +1,119 @@
+//! Records made side by side, many of them in one stretch of memory.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::formats::container::KeyOrder;
+
+/// How many items are taken at a time, and what is made of them kept until it is wanted.
+const BATCH: usize = 8192;
+/// How many items a block is made of.
+const TOGETHER: usize = 256;
+/// What a record takes, about.
+const RECORD_LEN: usize = 256;
+
+/// A key and its value.
+pub type Pair = (Piece, Piece);
+
+/// The bytes of a block: not beside the number of its pieces, which one thread counts while others read.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Bytes(Vec<u8>);
+
+/// A key or a value in a block.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    bytes: Arc<Bytes>,
+    start: usize,
+    end: usize,
+}
+
+impl Deref for Piece {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        &self.bytes.0[self.start..self.end]
+    }
+}
+
+impl AsRef<[u8]> for Piece {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+/// Records behind each other.
+#[derive(Default)]
+pub struct Block {
+    bytes: Vec<u8>,
+    /// Of each record, where its key and its value end.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Block {
+    /// Adds a record.
+    pub fn push(&mut self, key: &[u8], value: &[u8]) {
+        self.with(|bytes| {
+            bytes.extend_from_slice(key);
+            bytes.extend_from_slice(value);
+            key.len()
+        });
+    }
+
+    /// Adds the record that `append` puts behind the others: key and value; it answers how long the key is.
+    #[inline]
+    pub fn with(&mut self, append: impl FnOnce(&mut Vec<u8>) -> usize) {
+        let start = self.bytes.len();
+        let key_len = append(&mut self.bytes);
+        self.ends.push((start + key_len, self.bytes.len()));
+    }
+
+    /// The records.
+    pub fn into_pairs(self) -> impl Iterator<Item = Pair> {
+        let (bytes, mut start) = (Arc::new(Bytes(self.bytes)), 0);
+        self.ends.into_iter().map(move |(middle, end)| {
+            let key = Piece { bytes: Arc::clone(&bytes), start, end: middle };
+            start = end;
+            (key, Piece { bytes: Arc::clone(&bytes), start: middle, end })
+        })
+    }
+}
+
+/// What `make` puts into blocks of items that follow each other, on all threads.
+pub fn made<'i, T: Sync + 'i>(
+    mut items: impl Iterator<Item = T> + 'i,
+    make: impl Fn(&[T], &mut Block) + Sync + 'i,
+) -> impl Iterator<Item = Pair> + 'i {
+    let mut batch = Vec::with_capacity(BATCH);
+    let blocks = std::iter::from_fn(move || {
+        batch.clear();
+        batch.extend(items.by_ref().take(BATCH));
+        let make = |items: &[T]| {
+            let mut block =
+                Block { bytes: Vec::with_capacity(TOGETHER * RECORD_LEN), ends: Vec::with_capacity(TOGETHER) };
+            make(items, &mut block);
+            block
+        };
+        let blocks: Vec<Block> = batch.par_chunks(TOGETHER).map(make).collect();
+        (!blocks.is_empty()).then_some(blocks)
+    });
+    blocks.flatten().flat_map(Block::into_pairs)
+}
+
+/// Two sequences that stand in `order` as one.
+pub fn merge<'i>(
+    order: KeyOrder,
+    a: impl Iterator<Item = Pair> + 'i,
+    b: impl Iterator<Item = Pair> + 'i,
+) -> impl Iterator<Item = Pair> + 'i {
+    let (mut a, mut b) = (a.peekable(), b.peekable());
+    std::iter::from_fn(move || match (a.peek(), b.peek()) {
+        (Some(x), Some(y)) if order.compare(&x.0, &y.0).is_le() => a.next(),
+        (Some(_), None) => a.next(),
+        _ => b.next(),
+    })
+}

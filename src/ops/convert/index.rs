@@ -1,0 +1,242 @@
+//! The mailboxes of a source as a target keeps them: by their names, and by their uniqueids.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use memchr::memchr;
+use rayon::prelude::*;
+
+use super::{Converter, Held};
+use crate::formats::container::KeyOrder;
+use crate::formats::record::{Key, KeyStyle};
+
+/// A mailbox of the source by its uniqueid.
+#[derive(Clone, Copy)]
+pub(super) struct ById {
+    /// The first bytes of the uniqueid.
+    prefix: u64,
+    /// Which of the mailboxes it is.
+    place: usize,
+}
+
+/// For whom mailboxes are put in order.
+#[derive(Clone, Copy)]
+pub(super) struct Sorting<'c> {
+    pub(super) converter: &'c Converter,
+    pub(super) order: KeyOrder,
+}
+
+/// The mailboxes of a source or of one part of it.
+#[derive(Default)]
+pub(super) struct Index<'a> {
+    names: Vec<Held<'a>>,
+    /// Those whose name another one has; they count behind the others.
+    doubles: Vec<Held<'a>>,
+    /// Whether some of the names do not ascend in the target's order.
+    disordered: bool,
+    ids: Vec<ById>,
+}
+
+impl<'a> Index<'a> {
+    /// Takes a mailbox, and the prefix of the uniqueid that it is to be found by.
+    #[inline]
+    pub(super) fn push(&mut self, held: Held<'a>, prefix: Option<u64>, sorting: Sorting<'_>) {
+        let place = self.names.len();
+        self.ids.extend(prefix.map(|prefix| ById { prefix, place }));
+        // While both are in a cache.
+        self.disordered |= self.names.last().is_some_and(|last| !sorting.names(last, &held).is_lt());
+        self.names.push(held);
+    }
+
+    /// Takes those of a later part.
+    pub(super) fn append(&mut self, mut later: Index<'a>, sorting: Sorting<'_>) {
+        let (ends, before) = (self.names.last().zip(later.names.first()), self.names.len());
+        let ascends = ends.is_none_or(|(a, b)| sorting.names(a, b).is_lt());
+        self.disordered |= later.disordered || !ascends;
+        self.names.append(&mut later.names);
+        self.ids.extend(later.ids.iter().map(|id| ById { place: before + id.place, ..*id }));
+    }
+
+    /// Sorts all; of those with one name the first one counts, and `double` hears of the others and of it.
+    pub(super) fn sort(&mut self, sorting: Sorting<'_>, double: &mut dyn FnMut(&Held<'a>, &Held<'a>)) {
+        if self.disordered {
+            self.sort_names(sorting, double);
+        }
+        let mut ids = std::mem::take(&mut self.ids);
+        ids.par_sort_unstable_by(|a, b| {
+            let full = || self.held(a).zip(self.held(b)).map_or(Ordering::Equal, |(a, b)| sorting.uniqueids(a, b));
+            a.prefix.cmp(&b.prefix).then_with(full).then(a.place.cmp(&b.place))
+        });
+        self.ids = ids;
+    }
+
+    fn sort_names(&mut self, sorting: Sorting<'_>, double: &mut dyn FnMut(&Held<'a>, &Held<'a>)) {
+        let mut numbered: Vec<(Held<'a>, usize)> = std::mem::take(&mut self.names).into_iter().zip(0..).collect();
+        numbered.par_sort_by(|(a, _), (b, _)| sorting.names(a, b));
+        let (mut names, mut doubles): (Vec<Held<'a>>, Vec<(Held<'a>, usize)>) = (Vec::new(), Vec::new());
+        let mut places = vec![0; numbered.len()];
+        for (held, number) in numbered {
+            match names.last() {
+                Some(first) if sorting.names(first, &held).is_eq() => {
+                    double(&held, first);
+                    doubles.push((held, number));
+                }
+                _ => {
+                    places[number] = names.len();
+                    names.push(held);
+                }
+            }
+        }
+        for (index, (_, number)) in doubles.iter().enumerate() {
+            places[*number] = names.len() + index;
+        }
+        self.ids.par_iter_mut().for_each(|id| id.place = places[id.place]);
+        (self.names, self.doubles) = (names, doubles.into_iter().map(|(held, _)| held).collect());
+    }
+
+    /// The mailboxes in the order of their names.
+    pub(super) fn names(&self) -> &[Held<'a>] {
+        &self.names
+    }
+
+    /// Those with a uniqueid, in the order of these.
+    pub(super) fn ids(&self) -> &[ById] {
+        &self.ids
+    }
+
+    /// The mailbox's record.
+    #[inline]
+    pub(super) fn held(&self, id: &ById) -> Option<&Held<'a>> {
+        let double = || self.doubles.get(id.place.checked_sub(self.names.len())?);
+        self.names.get(id.place).or_else(double)
+    }
+
+    /// Whether two have the same uniqueid.
+    pub(super) fn is_same(&self, a: &ById, b: &ById, converter: &Converter) -> bool {
+        let id = |id: &ById| self.held(id).and_then(|held| uniqueid(converter, held));
+        a.prefix == b.prefix && id(a) == id(b)
+    }
+
+    /// Whether some mailbox has this uniqueid.
+    pub(super) fn has(&self, id: &[u8], sorting: Sorting<'_>) -> bool {
+        let prefix = sorting.prefix(id);
+        let from = self.ids.partition_point(|known| known.prefix < prefix);
+        let mut known = self.ids[from..].iter().take_while(|known| known.prefix == prefix);
+        let is_it = |held: &Held<'_>| uniqueid(sorting.converter, held).as_deref() == Some(id);
+        known.any(|known| self.held(known).is_some_and(is_it))
+    }
+}
+
+impl Sorting<'_> {
+    /// How the keys that two mailboxes have in the target stand to each other.
+    #[inline]
+    fn names(&self, a: &Held<'_>, b: &Held<'_>) -> Ordering {
+        order_of_names(self.converter, self.order, a.key(), b.key())
+    }
+
+    /// The first eight bytes of a uniqueid as a number that sorts as they do; what is equal here need not be equal.
+    pub(super) fn prefix(&self, id: &[u8]) -> u64 {
+        let mut bytes = [0; 8];
+        bytes.iter_mut().zip(id).for_each(|(to, from)| *to = self.order.rank(*from));
+        u64::from_be_bytes(bytes)
+    }
+
+    /// How two mailboxes stand to each other by their uniqueids, and if these are the same by their keys.
+    fn uniqueids(&self, a: &Held<'_>, b: &Held<'_>) -> Ordering {
+        let [x, y] = [a, b].map(|held| uniqueid(self.converter, held).unwrap_or_default());
+        self.order.compare(&x, &y).then_with(|| x.cmp(&y)).then_with(|| a.key().cmp(b.key()))
+    }
+}
+
+/// How the keys that two mailboxes of the source have in the target stand to each other.
+fn order_of_names(converter: &Converter, order: KeyOrder, a: &[u8], b: &[u8]) -> Ordering {
+    let styles = (converter.origin.style.keys, converter.era.style().keys);
+    if styles == (KeyStyle::Plain, KeyStyle::Prefixed) && memchr(b'!', a).is_none() && memchr(b'!', b).is_none() {
+        // Without domains, bytes become others whatever stands around them.
+        let in_key = |byte: u8| match byte {
+            b'.' => 0x1F,
+            b'^' => b'.',
+            other => other,
+        };
+        let differing = a.iter().zip(b).filter(|(x, y)| x != y);
+        let mut ranks = differing.map(|(&x, &y)| [x, y].map(|byte| order.rank(in_key(byte))));
+        return ranks.find(|[x, y]| x != y).map_or_else(|| a.len().cmp(&b.len()), |[x, y]| x.cmp(&y));
+    }
+    order.compare(&name_key(converter, a), &name_key(converter, b))
+}
+
+/// The key that a mailbox of the source has in the target.
+fn name_key<'k>(converter: &Converter, key: &'k [u8]) -> Cow<'k, [u8]> {
+    let target = converter.era.style().keys;
+    if converter.origin.style.keys == target {
+        return Cow::Borrowed(key);
+    }
+    Cow::Owned(Key::decode(key, converter.origin.style.keys).encode(target).unwrap_or_default())
+}
+
+/// The uniqueid of a mailbox's record.
+fn uniqueid<'h>(converter: &Converter, held: &'h Held<'_>) -> Option<Cow<'h, [u8]>> {
+    converter.decode(held.key(), held.value()).entry?.uniqueid
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::formats::record::{Era, Style};
+    use crate::ops::convert::Origin;
+    use crate::ops::convert::role::Bare;
+
+    fn converter(era: Era) -> Converter {
+        let origin = Origin { style: Style::JSON, era: None, bare: Bare::Local, typeless: false, jmapids: false };
+        let (host, witnesses) = (Default::default(), Default::default());
+        Converter { origin, era, host, witnesses, makes_jmapids: false, now: 0 }
+    }
+
+    #[test]
+    fn of_a_name_that_stands_there_twice_the_first_counts_and_both_uniqueids_do() {
+        let converter = converter(Era::V3_6);
+        let sorting = Sorting { converter: &converter, order: KeyOrder::Unsigned };
+        let sources = [("user.c", "id3"), ("user.a", "id1"), ("user.b", "id2"), ("user.a", "id9"), ("user.a", "id1")];
+        let objects = sources.map(|(_, id)| format!(r#"{{"uniqueid": "{id}"}}"#));
+        // In one part and in several.
+        for cut in [0, 2, 3, 5] {
+            let (mut index, mut later) = (Index::default(), Index::default());
+            for (number, ((name, id), object)) in sources.iter().zip(&objects).enumerate() {
+                let part = if number < cut { &mut index } else { &mut later };
+                let held = Held::Borrowed(name.as_bytes(), object.as_bytes());
+                part.push(held, Some(sorting.prefix(id.as_bytes())), sorting);
+            }
+            index.append(later, sorting);
+            let mut doubles = Vec::new();
+            index.sort(sorting, &mut |held, first| doubles.push((held.value().to_vec(), first.value().to_vec())));
+            let names: Vec<_> = index.names().iter().map(Held::key).collect();
+            assert_eq!(names, [b"user.a", b"user.b", b"user.c"]);
+            let first = objects[1].as_bytes();
+            assert_eq!(doubles, [3, 4].map(|double: usize| (objects[double].as_bytes().to_vec(), first.to_vec())));
+            let values: Vec<_> = index.ids().iter().filter_map(|id| index.held(id)).map(Held::value).collect();
+            assert_eq!(values, [1, 4, 2, 0, 3].map(|number: usize| objects[number].as_bytes()));
+            assert!(std::ptr::eq(index.held(&index.ids()[0]).unwrap(), &index.names()[0]));
+            assert!(index.is_same(&index.ids()[0], &index.ids()[1], &converter));
+            assert!(!index.is_same(&index.ids()[1], &index.ids()[2], &converter));
+            assert!(index.has(b"id9", sorting) && !index.has(b"id4", sorting));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2048))]
+        #[test]
+        fn names_stand_to_each_other_as_their_keys_do(a in "[a.^! b$R\u{1D}-\u{1F}]{0,6}", b in "[a.^! b$R\u{1D}-\u{1F}]{0,6}") {
+            for era in [Era::V3_4, Era::V3_6] {
+                for order in KeyOrder::ALL {
+                    let converter = converter(era);
+                    let [a, b] = [&a, &b].map(|name| name.as_bytes());
+                    let mailboxes = [a, b].iter().all(|name| matches!(Key::decode(name, KeyStyle::Plain), Key::Mailbox(_)));
+                    let expected = order.compare(&name_key(&converter, a), &name_key(&converter, b));
+                    prop_assert!(!mailboxes || order_of_names(&converter, order, a, b) == expected);
+                }
+            }
+        }
+    }
+}
