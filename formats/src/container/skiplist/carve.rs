@@ -8,14 +8,14 @@ use super::replay::{Deleted, Live};
 use super::scan::{Item, Scan};
 use super::survey::Survey;
 use super::view::{List, record_at};
-use crate::container::{Carved, Confidence, Kept, KeyOrder, Lost};
+use crate::container::{Confidence, Crop, Harvest, KeyOrder, Lost, Place};
 use crate::image::Cursor;
 
 /// The DUMMY node's offset, which stands for the head of the list.
 const HEAD: u32 = DUMMY_OFFSET as u32;
 
 /// Carves a file: the newest committed version of each key, by what its log and its pointers say together.
-pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Carved<'a> {
+pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Harvest<'a> {
     let inorder = survey.records.get(..survey.inorder_count).unwrap_or_default().to_vec();
     let (log_at, mut carver) = (survey.log_at, Carver::new(cursor, order, survey));
     let live = carver.replay(Live::of_inorder(cursor, order, inorder), log_at.unwrap_or(cursor.len()));
@@ -23,7 +23,8 @@ pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Ca
     drop(live);
     let kept = carver.judge(&sorted);
     let uncommitted = carver.uncommitted.into_iter().map(|offset| record_at(cursor, offset)).collect();
-    Carved { kept, lost: carver.lost, uncommitted }
+    let lend = move |offset| record_at(cursor, u32::try_from(offset).unwrap_or(u32::MAX));
+    Harvest { crop: Crop::Placed(kept, Box::new(lend)), lost: carver.lost, uncommitted }
 }
 
 struct Carver<'a> {
@@ -130,7 +131,7 @@ impl<'a> Carver<'a> {
     }
 
     /// Says of each live record how sure it is.
-    fn judge(&self, sorted: &[u32]) -> Vec<Kept<'a>> {
+    fn judge(&self, sorted: &[u32]) -> Vec<Place> {
         let last_log_hole = self.lost.iter().map(|lost| lost.span).rfind(|span| span.end > self.log_at);
         let hole = last_log_hole.map_or(0, |hole| hole.start);
         let mut witness = HEAD;
@@ -147,9 +148,8 @@ impl<'a> Carver<'a> {
     }
 
     /// Judges a record by the last linked one in front of it, and by where the last loss in the log starts.
-    fn judge_one(&self, offset: u32, witness: u32, last_log_hole: u64) -> Kept<'a> {
+    fn judge_one(&self, offset: u32, witness: u32, last_log_hole: u64) -> Place {
         let before = if witness == HEAD { self.head } else { Node::read(self.cursor, u64::from(witness)).ok() };
-        let record = record_at(self.cursor, offset);
         let confidence = if self.links.contains(offset) {
             if self.is_proven(offset, before) { Confidence::Verified } else { Confidence::Unverified }
         } else if last_log_hole > u64::from(offset) || !self.hidden_by_loss(witness, before) {
@@ -157,7 +157,7 @@ impl<'a> Carver<'a> {
         } else {
             Confidence::Unverified
         };
-        Kept { record, confidence }
+        Place::new(u64::from(offset), confidence)
     }
 
     /// Whether a linked record stands where it was written, is flawless, follows at level 0 on the live record in front of

@@ -7,8 +7,6 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use rayon::prelude::*;
-
 use super::graph::{Step, Walk, Why};
 use super::layout::{DUMMY_OFFSET, FIRST_OFFSET, Head, Type, dummy};
 use super::live::Live;
@@ -16,14 +14,14 @@ use super::replay::replay;
 use super::survey::Survey;
 use super::view::File;
 use crate::container::bits::Bits;
-use crate::container::{Carved, Confidence, Kept, KeyOrder, Lost, Record};
+use crate::container::{Confidence, Crop, Harvest, KeyOrder, Lost, Place, Record};
 use crate::image::{Cursor, Span};
 
 /// Stands in the list for a part that pointers don't show.
 const HOLE: u64 = u64::MAX;
 
 /// Carves a file.
-pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
+pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Harvest<'a> {
     let mut survey = Survey::new(cursor);
     let file = survey.file(cursor);
     let replayed = |displaced| replay_judged(cursor, &survey, order, displaced);
@@ -49,9 +47,8 @@ pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Carved<'a> {
     };
     let kept = merge.run(&list);
     drop(list);
-    let judge = |&(offset, confidence): &(u64, Confidence)| judged(file, &survey, offset, confidence);
-    let kept = kept.par_iter().map(judge).collect();
-    Carved { kept, lost: lost(file, &survey), uncommitted: uncommitted(file, &survey) }
+    let crop = Crop::Placed(kept, Box::new(move |offset| record(file, offset)));
+    Harvest { crop, lost: lost(file, &survey), uncommitted: uncommitted(file, &survey) }
 }
 
 /// What the log leaves.
@@ -113,11 +110,11 @@ struct Merge<'m, 'a> {
     whole: bool,
     /// The record of the list that was met last.
     front: u64,
-    kept: Vec<(u64, Confidence)>,
+    kept: Vec<Place>,
 }
 
 impl<'a> Merge<'_, 'a> {
-    fn run(mut self, list: &[u64]) -> Vec<(u64, Confidence)> {
+    fn run(mut self, list: &[u64]) -> Vec<Place> {
         let live = self.live;
         let mut log = live.iter().peekable();
         let mut hole = false;
@@ -146,7 +143,7 @@ impl<'a> Merge<'_, 'a> {
                 self.both(listed, logged);
                 break;
             }
-            let last = self.kept.last().map(|&(last, _)| self.key(last));
+            let last = self.kept.last().map(|last| self.key(last.offset()));
             if last.is_none_or(|last| self.order.compare(last, key) == Ordering::Less) {
                 self.keep(listed, Confidence::Unverified);
             }
@@ -212,22 +209,24 @@ impl<'a> Merge<'_, 'a> {
         })
     }
 
+    /// Keeps a record, no surer than its place and its head are.
     fn keep(&mut self, offset: u64, confidence: Confidence) {
+        let end = self.file.record(offset).map_or(offset, |head| head.end);
+        let placed = end <= self.survey.proven && !self.survey.displaced;
+        let proven = placed && !self.survey.is_worn(offset);
+        let confidence = if proven { confidence } else { confidence.max(Confidence::Unverified) };
         if self.kept.len() == self.kept.capacity() {
             // Not twice as many.
             self.kept.reserve_exact(self.kept.len() / 32 + 64);
         }
-        self.kept.push((offset, confidence));
+        self.kept.push(Place::new(offset, confidence));
     }
 }
 
-/// The record at an offset where the log or the list has one, no surer than its place and its head are.
-fn judged<'a>(file: File<'a>, survey: &Survey, offset: u64, confidence: Confidence) -> Kept<'a> {
+/// The record at an offset where the log or the list has one.
+fn record(file: File<'_>, offset: u64) -> Record<'_> {
     let none = || Record { key: Cow::Borrowed(b""), value: Cow::Borrowed(b""), span: Span::at(offset, 0) };
-    let record = file.record(offset).map_or_else(none, |head| file.lend(&head));
-    let placed = record.span.end <= survey.proven && !survey.displaced;
-    let proven = placed && !survey.is_worn(offset);
-    Kept { record, confidence: if proven { confidence } else { confidence.max(Confidence::Unverified) } }
+    file.record(offset).map_or_else(none, |head| file.lend(&head))
 }
 
 /// What was lost of the committed part, with the keys on either side.
