@@ -8,9 +8,10 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use super::graph::{Step, Walk, Why};
-use super::layout::{DUMMY_OFFSET, FIRST_OFFSET, Head, Type, dummy};
-use super::live::Live;
+use super::layout::{ALIGN, DUMMY_OFFSET, FIRST_OFFSET, Head, Type, dummy};
+use super::live::{Iter, Live};
 use super::replay::replay;
+use super::rows::ROW_LEN;
 use super::survey::Survey;
 use super::view::File;
 use crate::container::bits::Bits;
@@ -19,21 +20,43 @@ use crate::image::{Cursor, Span};
 
 /// Stands in the list for a part that pointers don't show.
 const HOLE: u64 = u64::MAX;
+/// Marks the last record of a row in the list, which stands for all of the row but the first one, in front of it.
+const ROW: u64 = 1 << 63;
+
+/// What pointers lead to.
+#[derive(Default)]
+struct List {
+    /// Offsets in key order, with marks where pointers fail, and for rows.
+    links: Vec<u64>,
+    /// Number of records.
+    count: usize,
+    /// Whether there is a hole.
+    broken: bool,
+    /// Whether something has moved.
+    moved: bool,
+}
+
+impl List {
+    fn hole(&mut self) {
+        self.links.push(HOLE);
+        self.broken = true;
+    }
+}
 
 /// Carves a file.
 pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Harvest<'a> {
-    let mut survey = Survey::new(cursor);
+    let mut survey = Survey::with_rows(cursor, order);
     let file = survey.file(cursor);
     let replayed = |displaced| replay_judged(cursor, &survey, order, displaced);
-    let ((list, moved), mut replay) = rayon::join(|| list(file, &survey, order), || replayed(survey.displaced));
-    if moved && !survey.displaced && replay.deletes {
+    let (list, mut replay) = rayon::join(|| list(file, &survey, order), || replayed(survey.displaced));
+    if list.moved && !survey.displaced && replay.deletes {
         replay = replayed(true);
     }
-    survey.displaced |= moved;
+    survey.displaced |= list.moved;
     let Replay { live, doubtful, .. } = replay;
     let last_doubtful = doubtful.values().copied().max().unwrap_or_default();
     let count = survey.header.map(|header| header.num_records);
-    let whole = !survey.displaced && !list.contains(&HOLE) && count == Some(list.len() as u64);
+    let whole = !survey.displaced && !list.broken && count == Some(list.count as u64);
     let merge = Merge {
         whole,
         file,
@@ -43,9 +66,10 @@ pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Harvest<'a> {
         doubtful,
         last_doubtful,
         front: DUMMY_OFFSET,
-        kept: Vec::with_capacity(list.len().max(live.len())),
+        hole: false,
+        kept: Vec::with_capacity(list.count.max(live.len())),
     };
-    let kept = merge.run(&list);
+    let kept = merge.run(&list.links);
     drop(list);
     let crop = Crop::Placed(kept, Box::new(move |offset| record(file, offset)));
     Harvest { crop, lost: lost(file, &survey), uncommitted: uncommitted(file, &survey) }
@@ -74,27 +98,33 @@ fn replay_judged<'a>(cursor: Cursor<'a>, survey: &Survey, order: KeyOrder, displ
     Replay { live, doubtful, deletes }
 }
 
-/// What pointers lead to, in key order, with marks where they fail; and whether something has moved.
-fn list(file: File<'_>, survey: &Survey, order: KeyOrder) -> (Vec<u64>, bool) {
-    let mut list = Vec::new();
+/// What pointers lead to.
+fn list(file: File<'_>, survey: &Survey, order: KeyOrder) -> List {
+    let mut list = List::default();
     if dummy(file.cursor).is_none() {
-        list.push(HOLE);
-        return (list, false);
+        list.hole();
+        return list;
     }
     let visited = Bits::new(file.cursor.len());
-    let mut moved = false;
     let unclean = survey.header.is_none_or(|header| header.flags != 0 || header.current_size < file.cursor.len());
     Walk::run(file, survey, order, &visited, &mut |step| match step {
-        Step::Node { head, bad_tail: false, .. } => list.push(head.offset),
-        Step::Node { .. } => list.push(HOLE),
+        Step::Node { head, bad_tail: false, .. } => {
+            list.links.push(head.offset);
+            list.count += 1;
+        }
+        Step::Node { .. } => list.hole(),
+        Step::Row(row) => {
+            list.links.push(row.last.offset | ROW);
+            list.count += ROW_LEN - 1;
+        }
         Step::Hole(hole) => {
-            moved |= !matches!(hole.why, Why::Beyond | Why::Unreadable | Why::Unproven);
-            list.push(HOLE);
+            list.moved |= !matches!(hole.why, Why::Beyond | Why::Unreadable | Why::Unproven);
+            list.hole();
         }
         // Proven pointers are wrong only where a transaction is under way, or what they lead to has moved.
-        Step::Upper(_) => moved |= !unclean,
+        Step::Upper(_) => list.moved |= !unclean,
     });
-    (list, moved)
+    list
 }
 
 /// Brings the two witnesses together.
@@ -110,50 +140,73 @@ struct Merge<'m, 'a> {
     whole: bool,
     /// The record of the list that was met last.
     front: u64,
+    /// Whether the list has a hole behind that.
+    hole: bool,
     kept: Vec<Place>,
 }
 
 impl<'a> Merge<'_, 'a> {
-    fn run(mut self, list: &[u64]) -> Vec<Place> {
+    fn run(mut self, links: &[u64]) -> Vec<Place> {
         let live = self.live;
-        let mut log = live.iter().peekable();
-        let mut hole = false;
-        for &listed in list {
-            if listed == HOLE {
-                hole = true;
-                continue;
+        let mut log = live.iter();
+        for &link in links {
+            if link == HOLE {
+                self.hole = true;
+            } else if link & ROW == 0 {
+                self.listed(link, &mut log);
+            } else {
+                self.row(link & !ROW, &mut log);
             }
-            if log.next_if_eq(&listed).is_some() {
-                self.both(listed, listed);
-                (hole, self.front) = (false, listed);
-                continue;
-            }
-            let Some(head) = Head::decode(self.file.cursor, listed) else { continue };
-            let key = head.key(self.file.cursor);
-            while let Some(&logged) = log.peek() {
-                let order = if logged == listed { Ordering::Equal } else { self.order.compare(self.key(logged), key) };
-                if order == Ordering::Greater {
-                    break;
-                }
-                log.next();
-                if order == Ordering::Less {
-                    self.logged_only(logged, hole);
-                    continue;
-                }
-                self.both(listed, logged);
-                break;
-            }
-            let last = self.kept.last().map(|last| self.key(last.offset()));
-            if last.is_none_or(|last| self.order.compare(last, key) == Ordering::Less) {
-                self.keep(listed, Confidence::Unverified);
-            }
-            hole = false;
-            self.front = listed;
         }
         for logged in log {
-            self.logged_only(logged, hole);
+            self.logged_only(logged);
         }
         self.kept
+    }
+
+    /// The records of a row behind the one that was met last.
+    fn row(&mut self, last: u64, log: &mut Iter<'_, 'a>) {
+        let survey = self.survey;
+        let span = (self.front.saturating_add(ALIGN), last);
+        let rest = survey.starts.iter_within(span.0, span.1);
+        if !self.doubtful.is_empty() || !log.pass(&survey.starts, span, self.key(last)) {
+            rest.for_each(|listed| self.listed(listed, log));
+            return;
+        }
+        let confidence = if survey.displaced { Confidence::Unverified } else { Confidence::Verified };
+        for listed in rest {
+            self.push(Place::new(listed, confidence));
+        }
+        (self.hole, self.front) = (false, last);
+    }
+
+    /// A record of the list, with those that the log has in front of it.
+    fn listed(&mut self, listed: u64, log: &mut Iter<'_, 'a>) {
+        if log.next_if_eq(listed).is_some() {
+            self.both(listed, listed);
+            (self.hole, self.front) = (false, listed);
+            return;
+        }
+        let Some(head) = Head::decode(self.file.cursor, listed) else { return };
+        let key = head.key(self.file.cursor);
+        while let Some(logged) = log.peek() {
+            let order = if logged == listed { Ordering::Equal } else { self.order.compare(self.key(logged), key) };
+            if order == Ordering::Greater {
+                break;
+            }
+            log.next();
+            if order == Ordering::Less {
+                self.logged_only(logged);
+                continue;
+            }
+            self.both(listed, logged);
+            break;
+        }
+        let last = self.kept.last().map(|last| self.key(last.offset()));
+        if last.is_none_or(|last| self.order.compare(last, key) == Ordering::Less) {
+            self.keep(listed, Confidence::Unverified);
+        }
+        (self.hole, self.front) = (false, listed);
     }
 
     fn key(&self, offset: u64) -> &'a [u8] {
@@ -173,11 +226,11 @@ impl<'a> Merge<'_, 'a> {
     }
 
     /// A record that the log says is live and pointers do not lead to.
-    fn logged_only(&mut self, logged: u64, hole: bool) {
+    fn logged_only(&mut self, logged: u64) {
         let end_is_known = self.survey.header.is_some() && self.survey.size_is_possible;
         let lost_behind = self.survey.loses_behind(logged) || logged < self.last_doubtful;
         let in_doubt = self.survey.displaced || !end_is_known || lost_behind;
-        match (hole, in_doubt) {
+        match (self.hole, in_doubt) {
             // What has moved proves no deletion.
             _ if self.survey.displaced => self.keep(logged, Confidence::MaybeStale),
             _ if self.was_deleted(logged) => {}
@@ -215,11 +268,15 @@ impl<'a> Merge<'_, 'a> {
         let placed = end <= self.survey.proven && !self.survey.displaced;
         let proven = placed && !self.survey.is_worn(offset);
         let confidence = if proven { confidence } else { confidence.max(Confidence::Unverified) };
+        self.push(Place::new(offset, confidence));
+    }
+
+    fn push(&mut self, place: Place) {
         if self.kept.len() == self.kept.capacity() {
             // Not twice as many.
             self.kept.reserve_exact(self.kept.len() / 32 + 64);
         }
-        self.kept.push(Place::new(offset, confidence));
+        self.kept.push(place);
     }
 }
 
@@ -232,14 +289,16 @@ fn record(file: File<'_>, offset: u64) -> Record<'_> {
 /// What was lost of the committed part, with the keys on either side.
 fn lost<'a>(file: File<'a>, survey: &Survey) -> Vec<Lost<'a>> {
     let cursor = file.cursor;
-    let mut records = survey.starts.iter_from(FIRST_OFFSET).filter_map(|start| Head::decode(cursor, start));
+    let record = |start| Head::decode(cursor, start).filter(|head| head.kind == Type::Record);
+    let first_from = |from| survey.starts.iter_from(from).find_map(record);
     let mut before: Option<Head> = None;
-    let mut after = records.find(|head| head.kind == Type::Record);
+    let mut after = first_from(FIRST_OFFSET);
     let mut lost = Vec::new();
     for span in survey.lost.iter().filter(|span| span.start < survey.committed.min(cursor.len())) {
-        while let Some(head) = after.filter(|head| head.offset < span.end) {
-            before = Some(head);
-            after = records.find(|head| head.kind == Type::Record);
+        if let Some(behind) = after.filter(|head| head.offset < span.end) {
+            let back = std::iter::successors(survey.starts.before(span.end), |&start| survey.starts.before(start));
+            before = back.take_while(|&start| start > behind.offset).find_map(record).or(after);
+            after = first_from(span.end);
         }
         let key = |head: Option<Head>| head.map(|head| Cow::Borrowed(head.key(cursor)));
         let span = Span::new(span.start, span.end.min(cursor.len()));

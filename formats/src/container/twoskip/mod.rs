@@ -8,6 +8,7 @@ pub mod layout;
 mod live;
 mod log;
 mod replay;
+mod rows;
 pub mod rules;
 mod scan;
 mod survey;
