@@ -24,6 +24,7 @@ pub mod lmdb;
 pub mod order;
 pub mod pages;
 mod read_back;
+mod rows;
 pub mod shape;
 pub mod skiplist;
 pub mod sql;

@@ -8,6 +8,7 @@ use super::replay::{Deleted, Live};
 use super::scan::{Item, Scan};
 use super::survey::Survey;
 use super::view::{List, record_at};
+use crate::container::rows::{ROW_LEN, Row, Rows};
 use crate::container::{Confidence, Crop, Harvest, KeyOrder, Lost, Place};
 use crate::image::Cursor;
 
@@ -18,7 +19,7 @@ const HEAD: u32 = DUMMY_OFFSET as u32;
 pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Harvest<'a> {
     let inorder = survey.records.get(..survey.inorder_count).unwrap_or_default().to_vec();
     let (log_at, mut carver) = (survey.log_at, Carver::new(cursor, order, survey));
-    let live = carver.replay(Live::of_inorder(cursor, order, inorder), log_at.unwrap_or(cursor.len()));
+    let live = carver.replay(Live::of_inorder(cursor, order, inorder, &survey.rows), log_at.unwrap_or(cursor.len()));
     let sorted = live.sorted();
     drop(live);
     let kept = carver.judge(&sorted);
@@ -27,10 +28,11 @@ pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Ha
     Harvest { crop: Crop::Placed(kept, Box::new(lend)), lost: carver.lost, uncommitted }
 }
 
-struct Carver<'a> {
+struct Carver<'s, 'a> {
     cursor: Cursor<'a>,
     head: Option<Node<'a>>,
-    links: Links<'a>,
+    rows: &'s Rows,
+    links: Links<'s, 'a>,
     /// Offset behind the last COMMIT.
     committed_end: u64,
     /// Where the log begins, as far as can be told.
@@ -43,15 +45,25 @@ struct Carver<'a> {
     disputed: Vec<u32>,
 }
 
-impl<'a> Carver<'a> {
+impl<'s, 'a> Carver<'s, 'a> {
     /// Follows the pointers of what the survey found.
-    fn new(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Self {
-        let links = Links::follow(cursor, order, &survey.records, &survey.lost);
+    fn new(cursor: Cursor<'a>, order: KeyOrder, survey: &'s Survey<'a>) -> Self {
+        let links = Links::follow(cursor, order, survey);
         let head = List::new(cursor).head();
         let log_at = survey.log_at.unwrap_or(u64::MAX).min(declared_logstart(cursor));
         let (lost, uncommitted) = (survey.lost.clone(), survey.uncommitted.clone());
         let committed_end = survey.committed_end;
-        Carver { cursor, head, links, committed_end, log_at, lost, uncommitted, disputed: Vec::new() }
+        Carver {
+            cursor,
+            head,
+            rows: &survey.rows,
+            links,
+            committed_end,
+            log_at,
+            lost,
+            uncommitted,
+            disputed: Vec::new(),
+        }
     }
 
     /// The live records that the committed part of the log leaves, from those at the checkpoint on.
@@ -134,17 +146,52 @@ impl<'a> Carver<'a> {
     fn judge(&self, sorted: &[u32]) -> Vec<Place> {
         let last_log_hole = self.lost.iter().map(|lost| lost.span).rfind(|span| span.end > self.log_at);
         let hole = last_log_hole.map_or(0, |hole| hole.start);
-        let mut witness = HEAD;
-        let linked_before = |&offset: &u32| {
-            let before = witness;
+        let verified = |&offset: &u32| Place::new(u64::from(offset), Confidence::Verified);
+        let mut kept: Vec<Place> = sorted.iter().map(verified).collect();
+        let closer = self.not_surely_verified(sorted);
+        let judge = |&(index, witness): &(u32, u32)| {
+            let place = usize::try_from(index).ok().and_then(|index| sorted.get(index));
+            place.map(|&offset| self.judge_one(offset, witness, hole))
+        };
+        let judged: Vec<Option<Place>> = closer.par_iter().map(judge).collect();
+        for (&(index, _), place) in closer.iter().zip(judged) {
+            let kept = usize::try_from(index).ok().and_then(|index| kept.get_mut(index));
+            if let (Some(kept), Some(place)) = (kept, place) {
+                *kept = place;
+            }
+        }
+        kept
+    }
+
+    /// The records that must be looked at: all but those inside of rows that stand in the list and in `sorted` as in the
+    /// file. Gives the index of each, and the last linked record in front of it.
+    fn not_surely_verified(&self, sorted: &[u32]) -> Vec<(u32, u32)> {
+        let mut closer = Vec::new();
+        let (mut witness, mut index) = (HEAD, 0);
+        while let Some(&offset) = sorted.get(index) {
+            closer.push((u32::try_from(index).unwrap_or(u32::MAX), witness));
             if self.links.contains(offset) {
                 witness = offset;
             }
-            before
-        };
-        let witnesses: Vec<u32> = sorted.iter().map(linked_before).collect();
-        let pairs = sorted.par_iter().zip(&witnesses);
-        pairs.map(|(&offset, &witness)| self.judge_one(offset, witness, hole)).collect()
+            index += 1;
+            let rest = sorted.get(index..).unwrap_or_default();
+            if let Some(before_last) = self.rows.at(u64::from(offset)).and_then(|row| self.inside(row, rest)) {
+                witness = before_last;
+                index += ROW_LEN - 2;
+            }
+        }
+        closer
+    }
+
+    /// The last but one record of a row, if `rest` goes on with all records of the row behind its first one, and nothing
+    /// but what the row itself shows can make those in front of its last one doubtful.
+    fn inside(&self, row: &Row, rest: &[u32]) -> Option<u32> {
+        let behind_first =
+            rest.get(..ROW_LEN - 1).filter(|behind| behind.iter().all(|&offset| row.spans(offset.into())))?;
+        let undisputed = |offset: &u32| self.disputed.binary_search(offset).is_err();
+        let plain = row.last < self.links.displaced_from && self.links.contains_row(row);
+        let plain = plain && (self.disputed.is_empty() || behind_first.iter().all(undisputed));
+        behind_first.iter().rev().nth(1).copied().filter(|_| plain)
     }
 
     /// Judges a record by the last linked one in front of it, and by where the last loss in the log starts.

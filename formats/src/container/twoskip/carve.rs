@@ -11,10 +11,10 @@ use super::graph::{Step, Walk, Why};
 use super::layout::{ALIGN, DUMMY_OFFSET, FIRST_OFFSET, Head, Type, dummy};
 use super::live::{Iter, Live};
 use super::replay::replay;
-use super::rows::ROW_LEN;
 use super::survey::Survey;
 use super::view::File;
 use crate::container::bits::Bits;
+use crate::container::rows::ROW_LEN;
 use crate::container::{Confidence, Crop, Harvest, KeyOrder, Lost, Place, Record};
 use crate::image::{Cursor, Span};
 
@@ -114,7 +114,7 @@ fn list(file: File<'_>, survey: &Survey, order: KeyOrder) -> List {
         }
         Step::Node { .. } => list.hole(),
         Step::Row(row) => {
-            list.links.push(row.last.offset | ROW);
+            list.links.push(row.last | ROW);
             list.count += ROW_LEN - 1;
         }
         Step::Hole(hole) => {

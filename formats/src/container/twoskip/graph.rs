@@ -4,11 +4,11 @@
 use std::cmp::Ordering;
 
 use super::layout::{Head, MAX_LEVEL, Type, dummy};
-use super::rows::{Level, Row};
 use super::survey::Survey;
 use super::view::File;
 use crate::container::KeyOrder;
 use crate::container::bits::Bits;
+use crate::container::rows::{Level, Row};
 
 /// Pointer levels above 0, and the unused place of level 0.
 const LEVELS: usize = MAX_LEVEL as usize;
@@ -166,7 +166,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn pass_row(&mut self, node: &Node) -> Option<Node> {
         let survey = self.survey;
         let row = survey.rows.at(node.head.offset)?;
-        let levels = survey.rows.levels(row);
+        let (levels, last) = (survey.rows.levels(row), self.file.record(row.last)?);
         let leads_in = |(expected, level): (&Option<(u64, u64)>, Option<&Level>)| match (expected, level) {
             // Its own pointer, of which the row knows.
             (_, Some(level)) if level.first == node.head.offset => true,
@@ -184,16 +184,16 @@ impl<'w, 'a> Walk<'w, 'a> {
         let leads_out =
             all.filter_map(|(expected, level)| level.map(|level| level.leads).or(expected.map(|(to, _)| to)));
         let nearest = leads_out.filter(|&to| to != 0).find_map(|to| self.node(to).ok().filter(Node::is_upper));
-        if nearest.is_some_and(|nearest| !self.is_less(&row.last, &nearest.head)) {
+        if nearest.is_some_and(|nearest| !self.is_less(&last, &nearest.head)) {
             return None;
         }
-        self.visited.insert_within(&survey.starts, row.first.offset, row.last.offset);
+        self.visited.insert_within(&survey.starts, row.first, row.last);
         (self.visit)(Step::Row(*row));
         for (expected, level) in self.expected.iter_mut().skip(1).zip(levels) {
             *expected = Some((level.leads, level.last));
         }
-        self.last = Some(row.last);
-        Some(Node { head: row.last, worn: false, bad_tail: false })
+        self.last = Some(last);
+        Some(Node { head: last, worn: false, bad_tail: false })
     }
 
     /// The node behind `at`, over a hole if there is one; `None` at the end.

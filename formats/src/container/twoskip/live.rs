@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, btree_map};
 use std::iter::Peekable;
 
 use super::layout::{Head, Type};
-use super::rows::{ROW_LEN, Row};
 use super::tree::Tree;
 use crate::container::KeyOrder;
 use crate::container::bits::Bits;
+use crate::container::rows::{ROW_LEN, Row};
 use crate::image::Cursor;
 
 /// Every so many records of the run, one stands in the index.
@@ -142,15 +142,15 @@ impl<'a> Live<'a> {
 
     /// Replays the records of a row, which are in `starts`, if they go on with the run; answers whether they do.
     pub fn add_row(&mut self, row: &Row, starts: &Bits) -> bool {
-        let first = row.first.key(self.cursor);
+        let first = self.key(row.first);
         if self.greatest.is_some_and(|greatest| self.order.compare(greatest, first) != Ordering::Less) {
             return false;
         }
         // What is not of the run has keys below the greatest: none of the row's is there.
-        self.run.insert_within(starts, row.first.offset, row.last.offset);
-        self.index.push(row.first.offset);
+        self.run.insert_within(starts, row.first, row.last);
+        self.index.push(row.first);
         self.indexed = INDEX_STEP;
-        self.greatest = Some(row.last.key(self.cursor));
+        self.greatest = Some(self.key(row.last));
         self.len += ROW_LEN;
         true
     }

@@ -8,7 +8,6 @@ pub mod layout;
 mod live;
 mod log;
 mod replay;
-mod rows;
 pub mod rules;
 mod scan;
 mod survey;

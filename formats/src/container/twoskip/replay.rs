@@ -17,10 +17,9 @@ pub fn replay<'a>(
     let mut rows = survey.rows.iter().peekable();
     let mut next = survey.starts.at_or_after(FIRST_OFFSET);
     while let Some(start) = next.filter(|&start| start < survey.limit) {
-        while rows.next_if(|row| row.first.offset < start).is_some() {}
-        if let Some(row) = rows.next_if(|row| row.first.offset == start).filter(|row| live.add_row(row, &survey.starts))
-        {
-            next = survey.starts.at_or_after(row.last.end);
+        while rows.next_if(|row| row.first < start).is_some() {}
+        if let Some(row) = rows.next_if(|row| row.first == start).filter(|row| live.add_row(row, &survey.starts)) {
+            next = survey.starts.at_or_after(row.last.saturating_add(ALIGN));
             continue;
         }
         next = survey.starts.at_or_after(start.saturating_add(ALIGN));

@@ -1,12 +1,14 @@
 //! What one careful pass over a file finds out before anything else is asked: where readable records start, which ranges
 //! are lost, and how far the file is committed.
 
+use std::cmp::Ordering;
+
 use super::layout::{ALIGN, DUMMY_OFFSET, FIRST_OFFSET, Head, Header, MARK_LEN, Type, VERSION};
-use super::rows::{Finder, Rows};
 use super::scan::{Item, Piece, What, in_pieces};
 use super::view::File;
 use crate::container::KeyOrder;
 use crate::container::bits::{Bits, Patch};
+use crate::container::rows::{Finder, Rows};
 use crate::image::{Cursor, Span};
 
 /// The outcome of the pass.
@@ -244,10 +246,10 @@ impl Outline {
     fn of(cursor: Cursor<'_>, size: Option<u64>, order: Option<KeyOrder>, piece: Piece<'_, '_>) -> Self {
         let (starts, rows) = (Patch::default(), Rows::default());
         let mut outline = Outline { starts, rows, farthest: 0, others: Vec::new(), size_is_possible: true };
-        let mut finder = order.zip(size).map(|(order, size)| Finder::new(cursor, order, size));
+        let (mut finder, mut last) = (Finder::default(), None);
         for item in piece {
-            if let Some(finder) = &mut finder {
-                finder.take(&item);
+            if let Some((order, size)) = order.zip(size) {
+                find_row(cursor, &mut finder, (order, size), &mut last, &item);
             }
             outline.size_is_possible &= !size.is_some_and(|size| contradicts(&item, size));
             match item.what {
@@ -259,8 +261,30 @@ impl Outline {
                 _ => outline.others.push(item),
             }
         }
-        outline.rows = finder.map(Finder::rows).unwrap_or_default();
+        outline.rows = finder.rows();
         outline
+    }
+}
+
+/// Looks for a row in items that come in file order, of a file that is committed up to `size` bytes.
+#[inline]
+fn find_row<'a>(
+    cursor: Cursor<'a>,
+    finder: &mut Finder,
+    (order, size): (KeyOrder, u64),
+    last: &mut Option<(Head, &'a [u8])>,
+    item: &Item,
+) {
+    match item.what {
+        What::Record(head) if head.kind == Type::Record && head.end <= size => {
+            let key = head.key(cursor);
+            let follows = last.replace((head, key)).is_some_and(|(last, last_key)| {
+                last.next(cursor, size) == head.offset && order.compare(last_key, key) == Ordering::Less
+            });
+            finder.record(head.offset, follows, (2..=head.level).map(move |index| head.pointer(cursor, index)));
+        }
+        What::Blank => {}
+        _ => finder.cut(),
     }
 }
 
