@@ -201,7 +201,11 @@ impl<'a> Recovery<'a> {
 
     /// Puts the records in the order that the file to write wants: of flat files, that of their escaped keys.
     pub fn sort(&mut self, format: Format, order: KeyOrder) {
-        self.order = order;
+        let before = std::mem::replace(&mut self.order, order);
+        if matches!(self.records, Records::Placed(..)) && before == order && format != Format::Flat {
+            // So they were carved.
+            return;
+        }
         let compare = |a: &Record<'_>, b: &Record<'_>| match format {
             Format::Flat => flat::writer::written_order(flat::Style::Escaped, &a.key, &b.key),
             _ => order.compare(&a.key, &b.key),
