@@ -240,3 +240,63 @@ fn declared_logstart(cursor: Cursor<'_>) -> u64 {
     let declared = Header::decode(cursor).map(|header| u64::from(header.logstart));
     declared.filter(|at| (FIRST_RECORD..=cursor.len()).contains(at)).unwrap_or(cursor.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Options, write};
+    use super::*;
+    use crate::container::Carved;
+
+    /// Damage of many kinds, always the same one of a number.
+    fn damage(whole: &[u8], number: u64) -> Vec<u8> {
+        let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 11) as usize % below
+        };
+        let mut bytes = whole.to_vec();
+        for _ in 0..1 + random(4) {
+            let (at, other) = (random(bytes.len() / 8 - 600) * 8, random(bytes.len() / 8 - 600) * 8);
+            match random(6) {
+                0 => bytes[at..at + 4096].fill(random(256) as u8),
+                1 => bytes[at + random(8)] ^= 1 << random(8),
+                2 => bytes.copy_within(at..at + 4096, other),
+                3 => bytes.copy_within(at..at + 8, other),
+                4 => drop(bytes.drain(at..at + 8 * (1 + random(20)))),
+                _ => drop(bytes.splice(at..at, std::iter::repeat_n(0x2B, 8 * (1 + random(20))))),
+            }
+        }
+        bytes
+    }
+
+    /// A file of two thousand records.
+    fn whole() -> Vec<u8> {
+        let records = (0..2000).map(|i| (format!("key {i:08}"), "v".repeat(i % 99)));
+        let options = Options { order: KeyOrder::Signed, last_recovery: 1 };
+        let mut out = std::io::Cursor::new(Vec::new());
+        write(&mut out, records, options).expect("a file in memory");
+        out.into_inner()
+    }
+
+    #[test]
+    fn rows_change_nothing() {
+        let whole = whole();
+        let mut passed = 0;
+        for number in 0..400 {
+            let bytes = if number == 0 { whole.clone() } else { damage(&whole, number) };
+            let cursor = Cursor::new(&bytes);
+            let surveyed = Survey::new(cursor);
+            passed += surveyed.rows.iter().count();
+            let mut plain = Survey::new(cursor);
+            plain.rows = Rows::default();
+            for order in [KeyOrder::Signed, KeyOrder::Mbox] {
+                let by_rows = Carved::from(carve(cursor, order, &surveyed));
+                let one_by_one = Carved::from(carve(cursor, order, &plain));
+                assert!(by_rows == one_by_one, "damage {number}, {order}");
+            }
+        }
+        assert!(passed > 400 * 10, "{passed} rows");
+    }
+}

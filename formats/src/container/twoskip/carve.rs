@@ -45,7 +45,10 @@ impl List {
 
 /// Carves a file.
 pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder) -> Harvest<'a> {
-    let mut survey = Survey::with_rows(cursor, order);
+    carve_surveyed(cursor, order, Survey::with_rows(cursor, order))
+}
+
+fn carve_surveyed<'a>(cursor: Cursor<'a>, order: KeyOrder, mut survey: Survey) -> Harvest<'a> {
     let file = survey.file(cursor);
     let replayed = |displaced| replay_judged(cursor, &survey, order, displaced);
     let (list, mut replay) = rayon::join(|| list(file, &survey, order), || replayed(survey.displaced));
@@ -315,4 +318,59 @@ fn uncommitted<'a>(file: File<'a>, survey: &Survey) -> Vec<Record<'a>> {
     let starts = survey.starts.iter_from(file.limit);
     let heads = starts.filter_map(|start| Head::decode(file.cursor, start));
     heads.filter(|head| head.kind == Type::Record).map(|head| file.lend(&head)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::Carved;
+
+    /// Damage of many kinds, always the same one of a number.
+    fn damage(whole: &[u8], number: u64) -> Vec<u8> {
+        let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 11) as usize % below
+        };
+        let mut bytes = whole.to_vec();
+        for _ in 0..1 + random(4) {
+            let (at, other) = (random(bytes.len() / 8 - 600) * 8, random(bytes.len() / 8 - 600) * 8);
+            match random(6) {
+                0 => bytes[at..at + 4096].fill(random(256) as u8),
+                1 => bytes[at + random(8)] ^= 1 << random(8),
+                2 => bytes.copy_within(at..at + 4096, other),
+                3 => bytes.copy_within(at..at + 8, other),
+                4 => drop(bytes.drain(at..at + 8 * (1 + random(20)))),
+                _ => drop(bytes.splice(at..at, std::iter::repeat_n(0x2B, 8 * (1 + random(20))))),
+            }
+        }
+        bytes
+    }
+
+    /// A file of two thousand records.
+    fn whole() -> Vec<u8> {
+        let records = (0..2000).map(|i| (format!("key {i:08}"), "v".repeat(i % 99)));
+        let out = std::io::Cursor::new(Vec::new());
+        super::super::writer::write(out, records, Default::default()).expect("a file in memory").into_inner()
+    }
+
+    #[test]
+    fn rows_change_nothing() {
+        let whole = whole();
+        let mut passed = 0;
+        for number in 0..400 {
+            let bytes = if number == 0 { whole.clone() } else { damage(&whole, number) };
+            let cursor = Cursor::new(&bytes);
+            for order in [KeyOrder::Unsigned, KeyOrder::Mbox] {
+                let surveyed = Survey::with_rows(cursor, order);
+                passed += surveyed.rows.iter().count();
+                let by_rows = Carved::from(carve_surveyed(cursor, order, surveyed));
+                let one_by_one = Carved::from(carve_surveyed(cursor, order, Survey::new(cursor)));
+                assert!(by_rows == one_by_one, "damage {number}, {order}");
+            }
+        }
+        assert!(passed > 400 * 20, "{passed} rows");
+    }
 }
