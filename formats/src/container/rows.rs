@@ -158,7 +158,7 @@ mod tests {
     /// Records 8 bytes apart, every second of level 1, every fourth of level 2, each leading to the next of its level.
     fn upper(number: u64) -> Vec<u64> {
         let levels = number.trailing_zeros().min(2);
-        (1..=levels).map(|level| ((number >> level) + 1 << level) * 8).collect()
+        (1..=levels).map(|level| (((number >> level) + 1) << level) * 8).collect()
     }
 
     fn found(count: u64, follows: impl Fn(u64) -> bool, upper: impl Fn(u64) -> Vec<u64>) -> Vec<(u64, u64, usize)> {
