@@ -9,7 +9,7 @@ use super::convert::role::{Host, complete};
 use super::convert::witness::Witnesses;
 use super::convert::{Converter, Origin};
 use super::reading::Reading;
-use super::recover::{Recovered, Recovery};
+use super::recover::{Records, Recovered, Recovery};
 use crate::formats::container::{KeyOrder, Record};
 use crate::formats::record::era::guess as guess_era;
 use crate::formats::record::role::guess as guess_role;
@@ -144,14 +144,14 @@ pub fn enter(recovery: &mut Recovery<'_>, dump: &Account, order: KeyOrder, remar
     let converter = dump.converter(dump.era, Host::default());
     let say: &mut Say<'_> = &mut |remark| remarks.push(remark);
     let mut made = Vec::with_capacity(recovery.records.len());
-    for Recovered { record, origin } in &recovery.records {
+    for Recovered { record, origin } in recovery.records.iter() {
         let Some(entry) = converter.mailbox(&record.key, &record.value, say) else { continue };
         records_of(entry, dump.era, false, |key, value| {
             let record = Record { key: Cow::Owned(key), value: Cow::Owned(value), span: record.span };
-            made.push(Recovered { record, origin: *origin });
+            made.push(Recovered { record, origin });
         });
     }
     made.sort_by(|a, b| order.compare(&a.record.key, &b.record.key));
     made.dedup_by(|later, first| later.record.key == first.record.key);
-    (recovery.records, recovery.order) = (made, order);
+    (recovery.records, recovery.order) = (Records::Listed(made), order);
 }

@@ -1,7 +1,7 @@
 //! The live records of a file: by its own pointers when it is sound, else all that can be proven or plausibly read.
 
 use super::findings::{Findings, KEPT_PER_RULE};
-use super::recover::{Recovered, Recovery};
+use super::recover::{self, Recovery};
 use crate::failure::Failure;
 use crate::formats::container::{Database, Depth, Format, KeyOrder, Record, View};
 use crate::formats::text::json_usual::Usual;
@@ -30,7 +30,7 @@ enum Records<'a, 's> {
     /// As of an earlier transaction, or of a file that can't be searched, in this order.
     Listed(Vec<Record<'a>>, KeyOrder),
     /// Those of a recovery, in its order.
-    Kept(&'s [Recovered<'a>], KeyOrder),
+    Kept(&'s recover::Records<'a>, KeyOrder),
 }
 
 /// Records of a recovery that one part of a parallel walk stands for.
@@ -128,8 +128,9 @@ impl<'a, 's> Reading<'a, 's> {
         match &self.records {
             Records::View(view, _) => view.walk(part, visit),
             Records::Kept(records, _) => {
-                let part = records.chunks(PART_RECORDS).nth(part).unwrap_or_default();
-                let _ = part.iter().all(|recovered| visit(recovered.record.clone()));
+                let from = part.saturating_mul(PART_RECORDS);
+                let mut part = (from..from.saturating_add(PART_RECORDS)).map_while(|index| records.get(index));
+                let _ = part.all(|recovered| visit(recovered.record));
             }
             Records::Carved(records, _) | Records::Listed(records, _) => {
                 let _ = records.iter().all(|record| visit(record.clone()));
@@ -165,7 +166,7 @@ impl<'a, 's> Reading<'a, 's> {
             }
             Records::Kept(records, _) => {
                 let mut found = records.iter().filter(|recovered| recovered.record.key.starts_with(prefix));
-                let _ = found.all(|recovered| visit(recovered.record.clone()));
+                let _ = found.all(|recovered| visit(recovered.record));
             }
             Records::Carved(records, _) | Records::Listed(records, _) => {
                 let mut found = records.iter().filter(|record| record.key.starts_with(prefix));
@@ -184,9 +185,7 @@ impl<'a, 's> Reading<'a, 's> {
             Records::Carved(records, order) | Records::Listed(records, order) => {
                 records.binary_search_by(|record| order.compare(&record.key, key)).is_ok()
             }
-            Records::Kept(records, order) => {
-                records.binary_search_by(|recovered| order.compare(&recovered.record.key, key)).is_ok()
-            }
+            Records::Kept(records, order) => records.find(key, *order).is_ok(),
         }
     }
 
@@ -220,7 +219,7 @@ pub enum Lookup<'a, 'r> {
     /// In records that stand in this order.
     List(&'r [Record<'a>], KeyOrder),
     /// In those of a recovery, which stand in this order.
-    Kept(&'r [Recovered<'a>], KeyOrder),
+    Kept(&'r recover::Records<'a>, KeyOrder),
 }
 
 impl<'a> Lookup<'a, '_> {
@@ -233,8 +232,8 @@ impl<'a> Lookup<'a, '_> {
                 records.get(index).cloned()
             }
             Lookup::Kept(records, order) => {
-                let index = records.binary_search_by(|recovered| order.compare(&recovered.record.key, key)).ok()?;
-                records.get(index).map(|recovered| recovered.record.clone())
+                let index = records.find(key, *order).ok()?;
+                records.get(index).map(|recovered| recovered.record)
             }
         }
     }

@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 
 use crate::formats::container::{
-    Carved, Change, Confidence, CyrusOutcome, Database, Ending, Format, Kept, KeyOrder, Lost, Record, flat,
+    Change, Confidence, Crop, CyrusOutcome, Database, Ending, Format, Harvest, Kept, KeyOrder, Lend, Lost, Place,
+    Record, flat,
 };
 use crate::formats::image::Span;
 
@@ -73,11 +74,101 @@ pub struct Recovered<'a> {
     pub origin: Origin,
 }
 
+/// The records to write, in key order, one a key.
+pub enum Records<'a> {
+    /// As they are.
+    Listed(Vec<Recovered<'a>>),
+    /// As places of the file, where they are read when they are asked for.
+    Placed(Vec<Place>, Lend<'a>),
+}
+
+impl<'a> Records<'a> {
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        match self {
+            Records::Listed(records) => records.len(),
+            Records::Placed(places, _) => places.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The record of that number, from 0.
+    pub fn get(&self, index: usize) -> Option<Recovered<'a>> {
+        match self {
+            Records::Listed(records) => records.get(index).cloned(),
+            Records::Placed(places, lend) => places.get(index).map(|&place| recovered(place, lend)),
+        }
+    }
+
+    /// How sure the record of that number is, and where it comes from; costs no reading.
+    pub fn origin(&self, index: usize) -> Option<Origin> {
+        match self {
+            Records::Listed(records) => records.get(index).map(|recovered| recovered.origin),
+            Records::Placed(places, _) => places.get(index).map(|place| Origin::Carved(place.confidence())),
+        }
+    }
+
+    /// The same of all, in their order.
+    pub fn origins(&self) -> impl Iterator<Item = Origin> + '_ {
+        (0..self.len()).filter_map(|index| self.origin(index))
+    }
+
+    /// The records in their order.
+    pub fn iter(&self) -> impl Iterator<Item = Recovered<'a>> + '_ {
+        (0..self.len()).filter_map(|index| self.get(index))
+    }
+
+    /// The number of the record of a key, or of the one that it would stand in front of.
+    ///
+    /// # Errors
+    /// The latter, if there is no record of that key.
+    pub fn find(&self, key: &[u8], order: KeyOrder) -> Result<usize, usize> {
+        match self {
+            Records::Listed(records) => records.binary_search_by(|known| order.compare(&known.record.key, key)),
+            Records::Placed(places, lend) => {
+                places.binary_search_by(|place| order.compare(&lend(place.offset()).key, key))
+            }
+        }
+    }
+
+    /// Whether `right` holds of every two neighbours.
+    fn all_pairs(&self, right: impl Fn(&Record<'a>, &Record<'a>) -> bool + Sync) -> bool {
+        match self {
+            Records::Listed(records) => records.par_windows(2).all(|pair| right(&pair[0].record, &pair[1].record)),
+            Records::Placed(places, lend) => {
+                let lent = |place: Place| lend(place.offset());
+                places.par_windows(2).all(|pair| right(&lent(pair[0]), &lent(pair[1])))
+            }
+        }
+    }
+
+    /// The records as a list that can be changed.
+    fn listed(self) -> Vec<Recovered<'a>> {
+        match self {
+            Records::Listed(records) => records,
+            placed => placed.iter().collect(),
+        }
+    }
+}
+
+impl Default for Records<'_> {
+    fn default() -> Self {
+        Records::Listed(Vec::new())
+    }
+}
+
+fn recovered<'a>(place: Place, lend: &Lend<'a>) -> Recovered<'a> {
+    Recovered { record: lend(place.offset()), origin: Origin::Carved(place.confidence()) }
+}
+
 /// What recovering a file gives.
-#[derive(Debug)]
 pub struct Recovery<'a> {
-    /// Records to write, in key order, one a key.
-    pub records: Vec<Recovered<'a>>,
+    /// Records to write.
+    pub records: Records<'a>,
     /// Ranges lost, in file order.
     pub lost: Vec<Lost<'a>>,
     /// Records of transactions that never ended, and that are left out.
@@ -88,33 +179,41 @@ pub struct Recovery<'a> {
 
 impl<'a> Recovery<'a> {
     /// What carving brings up, in `order`.
-    pub fn carve(carved: Carved<'a>, order: KeyOrder) -> Self {
+    pub fn carve(harvest: Harvest<'a>, order: KeyOrder) -> Self {
         let origin = |kept: Kept<'a>| Recovered { record: kept.record, origin: Origin::Carved(kept.confidence) };
-        let records = carved.kept.into_iter().map(origin).collect();
-        Recovery { records, lost: carved.lost, uncommitted: carved.uncommitted, order }
+        let records = match harvest.crop {
+            Crop::Listed(kept) => Records::Listed(kept.into_iter().map(origin).collect()),
+            Crop::Placed(places, lend) => Records::Placed(places, lend),
+        };
+        Recovery { records, lost: harvest.lost, uncommitted: harvest.uncommitted, order }
     }
 
     /// Records that all come from `origin`, in `order`.
     pub fn plain(records: Vec<Record<'a>>, origin: Origin, order: KeyOrder) -> Self {
         let records = records.into_iter().map(|record| Recovered { record, origin }).collect();
-        Recovery { records, lost: Vec::new(), uncommitted: Vec::new(), order }
+        Recovery { records: Records::Listed(records), lost: Vec::new(), uncommitted: Vec::new(), order }
     }
 
     /// What it has of a key.
-    pub fn get(&self, key: &[u8]) -> Option<&Recovered<'a>> {
-        let found = self.records.binary_search_by(|known| self.order.compare(&known.record.key, key));
-        self.records.get(found.ok()?)
+    pub fn get(&self, key: &[u8]) -> Option<Recovered<'a>> {
+        self.records.get(self.records.find(key, self.order).ok()?)
     }
 
     /// Puts the records in the order that the file to write wants: of flat files, that of their escaped keys.
     pub fn sort(&mut self, format: Format, order: KeyOrder) {
-        self.order = order;
-        let compare = |a: &Recovered<'_>, b: &Recovered<'_>| match format {
-            Format::Flat => flat::writer::written_order(flat::Style::Escaped, &a.record.key, &b.record.key),
-            _ => order.compare(&a.record.key, &b.record.key),
+        let before = std::mem::replace(&mut self.order, order);
+        if matches!(self.records, Records::Placed(..)) && before == order && format != Format::Flat {
+            // So they were carved.
+            return;
+        }
+        let compare = |a: &Record<'_>, b: &Record<'_>| match format {
+            Format::Flat => flat::writer::written_order(flat::Style::Escaped, &a.key, &b.key),
+            _ => order.compare(&a.key, &b.key),
         };
-        if !self.records.par_windows(2).all(|pair| compare(&pair[0], &pair[1]).is_le()) {
-            self.records.par_sort_by(compare);
+        if !self.records.all_pairs(|a, b| compare(a, b).is_le()) {
+            let mut records = std::mem::take(&mut self.records).listed();
+            records.par_sort_by(|a, b| compare(&a.record, &b.record));
+            self.records = Records::Listed(records);
         }
     }
 
@@ -128,18 +227,20 @@ impl<'a> Recovery<'a> {
     /// Adds records; they replace those of the same key, later ones earlier ones.
     fn overlay(&mut self, added: Vec<Recovered<'a>>) {
         let order = self.order;
-        self.records.extend(added);
+        let mut records = std::mem::take(&mut self.records).listed();
+        records.extend(added);
         // Stable: of one key, what was added last stands last.
-        self.records.sort_by(|a, b| order.compare(&a.record.key, &b.record.key));
-        self.records.reverse();
-        self.records.dedup_by(|a, b| a.record.key == b.record.key);
-        self.records.reverse();
+        records.sort_by(|a, b| order.compare(&a.record.key, &b.record.key));
+        records.reverse();
+        records.dedup_by(|a, b| a.record.key == b.record.key);
+        records.reverse();
+        self.records = Records::Listed(records);
     }
 
     /// Whether everything in the file was proven and nothing was left out.
     pub fn is_whole(&self) -> bool {
-        let proven = |recovered: &Recovered<'_>| recovered.origin == Origin::Carved(Confidence::Verified);
-        self.lost.is_empty() && self.uncommitted.is_empty() && self.records.iter().all(proven)
+        let proven = |origin| origin == Origin::Carved(Confidence::Verified);
+        self.lost.is_empty() && self.uncommitted.is_empty() && self.records.origins().all(proven)
     }
 }
 
@@ -181,6 +282,7 @@ impl<'a> Recovery<'a> {
         written: impl Fn(&Record<'_>) -> Option<u64>,
     ) -> Testimony {
         let order = self.order;
+        let mut records = std::mem::take(&mut self.records).listed();
         let mut testimony = Testimony::default();
         let mut added = Vec::new();
         let origin = match witness.lacks_fields {
@@ -188,10 +290,10 @@ impl<'a> Recovery<'a> {
             false => Origin::Witness(witness.number),
         };
         for record in witness.records {
-            match self.records.binary_search_by(|known| order.compare(&known.record.key, &record.key)) {
+            match records.binary_search_by(|known| order.compare(&known.record.key, &record.key)) {
                 Ok(_) if witness.other_role => {}
                 Ok(index) => {
-                    let Some(known) = self.records.get_mut(index) else { continue };
+                    let Some(known) = records.get_mut(index) else { continue };
                     let doubtful = matches!(
                         known.origin,
                         Origin::Carved(Confidence::Unverified | Confidence::MaybeStale) | Origin::Uncommitted
@@ -215,6 +317,7 @@ impl<'a> Recovery<'a> {
                 }
             }
         }
+        self.records = Records::Listed(records);
         if !added.is_empty() {
             self.overlay(added);
         }
@@ -253,10 +356,10 @@ pub struct Cost {
 }
 
 /// Compares Cyrus' records with carved ones; both in `order`.
-pub fn cost(cyrus: &[Record<'_>], carved: &[Recovered<'_>], order: KeyOrder) -> Cost {
+pub fn cost(cyrus: &Records<'_>, carved: &Records<'_>, order: KeyOrder) -> Cost {
     let mut cost = Cost::default();
-    let mut theirs = cyrus.iter().peekable();
-    for ours in carved.iter().map(|recovered| &recovered.record) {
+    let mut theirs = cyrus.iter().map(|recovered| recovered.record).peekable();
+    for ours in carved.iter().map(|recovered| recovered.record) {
         while let Some(extra) = theirs.next_if(|record| order.compare(&record.key, &ours.key).is_lt()) {
             cost.only_cyrus.push(extra.span);
         }

@@ -178,7 +178,7 @@ impl<'a> Court<'_, 'a, '_, '_> {
     }
 
     /// What was recovered of a mailbox.
-    fn known(&self, entry: &Entry<'_>) -> Option<&Recovered<'_>> {
+    fn known(&self, entry: &Entry<'_>) -> Option<Recovered<'_>> {
         let key = Key::Mailbox(entry.name.clone()).encode(self.subject.origin.style.keys)?;
         self.recovery.get(&key)
     }
@@ -189,17 +189,19 @@ impl<'a> Court<'_, 'a, '_, '_> {
         self.reading.each(|record| {
             let Some(entry) = self.witness.mailbox(&record).filter(is_settled) else { return };
             theirs += 1;
-            let known = self.own(&entry).and_then(|known| self.subject.mailbox(&known.record));
+            let known = self.own(&entry);
+            let known = known.as_ref().and_then(|known| self.subject.mailbox(&known.record));
             shared += u64::from(known.is_some_and(|known| is_same(&known, &entry)));
         });
         let ours = self.recovery.records.iter().filter(|known| known.origin.is_own());
-        let ours = ours.filter_map(|known| self.subject.mailbox(&known.record)).filter(is_settled).count() as u64;
+        let settled = |known: &Recovered<'_>| self.subject.mailbox(&known.record).is_some_and(|ours| is_settled(&ours));
+        let ours = ours.filter(settled).count() as u64;
         let of = ours.min(theirs);
         (shared * 2 < of).then_some(Stranger { shared, of })
     }
 
     /// What the database itself still had of a mailbox.
-    fn own(&self, entry: &Entry<'_>) -> Option<&Recovered<'_>> {
+    fn own(&self, entry: &Entry<'_>) -> Option<Recovered<'_>> {
         self.known(entry).filter(|known| known.origin.is_own())
     }
 

@@ -18,11 +18,13 @@ pub mod berkeley;
 mod bits;
 pub mod detect;
 pub mod flat;
+mod harvest;
 mod lay;
 pub mod lmdb;
 pub mod order;
 pub mod pages;
 mod read_back;
+mod rows;
 pub mod shape;
 pub mod skiplist;
 pub mod sql;
@@ -36,6 +38,7 @@ use std::fmt;
 
 pub use append::{AppendError, Appended, Operation, Step, append};
 pub use detect::{Detection, detect, detect_named};
+pub use harvest::{Crop, Harvest, Lend, Place};
 pub use order::{KeyOrder, OrderTally};
 pub use read_back::{ReadBack, Stretch, read_back};
 pub use write::{WriteError, WriteOptions, Written, write};
@@ -184,6 +187,10 @@ pub trait Database<'a>: Send + Sync {
     /// with its provenance, what was lost, and what was never committed. Never less than what Cyrus would read of it,
     /// nothing that was never written, no deleted record. The kept records stand in `order`.
     fn carve(&self, order: KeyOrder) -> Carved<'a>;
+    /// The same, with no more than the places of the records kept where they can be read there again.
+    fn harvest(&self, order: KeyOrder) -> Harvest<'a> {
+        self.carve(order).into()
+    }
     /// What is left of records that were deleted or replaced, in file order, where the format does not keep them in a
     /// log: bytes that nothing refers to any more. A reading, never proof.
     /// The visitor answers `false` to stop.

@@ -110,15 +110,21 @@ impl OrderTally {
     #[inline]
     pub fn push(&mut self, (a, a_offset): (&[u8], u64), (b, b_offset): (&[u8], u64)) {
         self.pairs += 1;
-        let answers = match first_difference(a, b) {
-            Some((_, x, y)) if x < y && plain(x) && plain(y) => return,
-            _ => KeyOrder::ALL.map(|order| order.compare(a, b)),
-        };
+        if ascend_plainly(a, b) {
+            return;
+        }
+        let answers = KeyOrder::ALL.map(|order| order.compare(a, b));
         for (misfit, answer) in self.misfits.iter_mut().zip(answers) {
             if answer != Ordering::Less && misfit.is_none() {
                 *misfit = Some(Misfit { first: a_offset, second: b_offset });
             }
         }
+    }
+
+    /// Takes two neighbours of which every comparator finds that they ascend.
+    #[inline]
+    pub fn push_ascending(&mut self) {
+        self.pairs += 1;
     }
 
     /// Adds the tally of the keys that follow these.
@@ -155,6 +161,18 @@ impl OrderTally {
     pub fn best(&self, preferred: KeyOrder) -> KeyOrder {
         self.fitting(preferred).first().copied().unwrap_or(preferred)
     }
+}
+
+/// Whether every comparator finds that `b` stands behind `a`.
+#[inline]
+pub fn all_ascend(a: &[u8], b: &[u8]) -> bool {
+    ascend_plainly(a, b) || KeyOrder::ALL.iter().all(|order| order.compare(a, b) == Ordering::Less)
+}
+
+/// Whether two keys differ first in bytes of which no comparator thinks otherwise than that they ascend.
+#[inline]
+fn ascend_plainly(a: &[u8], b: &[u8]) -> bool {
+    first_difference(a, b).is_some_and(|(_, x, y)| x < y && plain(x) && plain(y))
 }
 
 /// Bytes that all three comparators rank alike among themselves.

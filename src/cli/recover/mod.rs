@@ -147,7 +147,7 @@ fn gather<'a>(
         return Ok(Recovery::plain(records, Origin::Carved(Confidence::Verified), order));
     }
     if args.mode == Mode::Carve {
-        let mut recovery = Recovery::carve(database.carve(order), order);
+        let mut recovery = Recovery::carve(database.harvest(order), order);
         if args.include_uncommitted {
             recovery.include_uncommitted();
         }
@@ -205,8 +205,7 @@ fn ask<'a: 'c, 'c>(
 }
 
 fn cost(recovery: &Recovery<'_>, database: &dyn Database<'_>, order: KeyOrder) -> Cost {
-    let cyrus: Vec<Record<'_>> = recovery.records.iter().map(|recovered| recovered.record.clone()).collect();
-    recover::cost(&cyrus, &Recovery::carve(database.carve(order), order).records, order)
+    recover::cost(&recovery.records, &Recovery::carve(database.harvest(order), order).records, order)
 }
 
 /// Writes the records where they are to go, if anywhere.
@@ -223,7 +222,7 @@ fn write(
     if !format.is_dump() && !matches!(from, Format::Json | Format::Text) {
         let order = target_order(format, Some(recovery.order).filter(|_| from == format));
         recovery.sort(format, order);
-        let pairs = || recovery.records.iter().map(|recovered| (&*recovered.record.key, &*recovered.record.value));
+        let pairs = || recovery.records.iter().map(|recovered| (recovered.record.key, recovered.record.value));
         let like = source.metadata();
         let target = Target { path, overwrite: args.force, like: like.as_ref() };
         let options = database::options(format, order, pairs());

@@ -48,7 +48,7 @@ impl Heard {
 pub fn save(path: &Path, force: bool, recovery: &Recovery<'_>, heard: &[Heard]) -> Result<(), Failure> {
     let file = SafeFile::create(path, force)?;
     let mut lines = BufWriter::with_capacity(1 << 16, file.file());
-    let kept = recovery.records.iter().map(|recovered| kept_object(recovered, heard));
+    let kept = recovery.records.iter().map(|recovered| kept_object(&recovered, heard));
     let left = recovery.uncommitted.iter().map(|record| record_object(record, "left-out").done());
     let objects = recovery.lost.iter().map(|lost| lost_object(Object::schema("recover"), lost)).chain(kept).chain(left);
     for object in objects {
@@ -106,8 +106,8 @@ const ORIGINS: [(&str, &str); 6] = [
 impl Told<'_, '_> {
     fn origins(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         let mut counts = [0; ORIGINS.len()];
-        for recovered in &self.recovery.records {
-            counts[recovered.origin.rank()] += 1;
+        for origin in self.recovery.records.origins() {
+            counts[origin.rank()] += 1;
         }
         ORIGINS.into_iter().zip(counts).map(|((word, meaning), n)| (word, meaning, n)).filter(|&(_, _, n)| n > 0)
     }
@@ -129,10 +129,10 @@ impl Told<'_, '_> {
         for (word, meaning, n) in self.origins() {
             lines.push(format!("  {n:>8} {word}: {meaning}"));
         }
-        let proven = |recovered: &&Recovered<'_>| {
-            matches!(recovered.origin, Origin::Carved(Confidence::Verified) | Origin::Uncommitted | Origin::Cyrus)
-        };
-        name(&mut lines, recovery.records.iter().filter(|recovered| !proven(recovered)), |r| self.record_line(r));
+        let proven =
+            |origin| matches!(origin, Origin::Carved(Confidence::Verified) | Origin::Uncommitted | Origin::Cyrus);
+        let doubtful = (0..).zip(recovery.records.origins()).filter(|&(_, origin)| !proven(origin));
+        name(&mut lines, doubtful, |(index, _)| self.record_line(index));
         let bytes: u64 = recovery.lost.iter().map(|lost| lost.span.len()).sum();
         lines.push(format!("lost: {}, {}", count(recovery.lost.len() as u64, "range"), count(bytes, "byte")));
         name(&mut lines, recovery.lost.iter(), lost_line);
@@ -159,8 +159,8 @@ impl Told<'_, '_> {
         lines
     }
 
-    fn record_line(&self, recovered: &Recovered<'_>) -> String {
-        let Recovered { record, origin } = recovered;
+    fn record_line(&self, index: usize) -> String {
+        let Some(Recovered { record, origin }) = self.recovery.records.get(index) else { return String::new() };
         let witness = origin.witness().and_then(|number| self.heard.get(usize::from(number)));
         let of = witness.map(|heard| format!(" of {}", heard.name())).unwrap_or_default();
         format!("{} {} at {}{of}", origin.as_str(), printable(&record.key), record.span)

@@ -8,28 +8,31 @@ use super::replay::{Deleted, Live};
 use super::scan::{Item, Scan};
 use super::survey::Survey;
 use super::view::{List, record_at};
-use crate::container::{Carved, Confidence, Kept, KeyOrder, Lost};
+use crate::container::rows::{ROW_LEN, Row, Rows};
+use crate::container::{Confidence, Crop, Harvest, KeyOrder, Lost, Place};
 use crate::image::Cursor;
 
 /// The DUMMY node's offset, which stands for the head of the list.
 const HEAD: u32 = DUMMY_OFFSET as u32;
 
 /// Carves a file: the newest committed version of each key, by what its log and its pointers say together.
-pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Carved<'a> {
+pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Harvest<'a> {
     let inorder = survey.records.get(..survey.inorder_count).unwrap_or_default().to_vec();
     let (log_at, mut carver) = (survey.log_at, Carver::new(cursor, order, survey));
-    let live = carver.replay(Live::of_inorder(cursor, order, inorder), log_at.unwrap_or(cursor.len()));
+    let live = carver.replay(Live::of_inorder(cursor, order, inorder, &survey.rows), log_at.unwrap_or(cursor.len()));
     let sorted = live.sorted();
     drop(live);
     let kept = carver.judge(&sorted);
     let uncommitted = carver.uncommitted.into_iter().map(|offset| record_at(cursor, offset)).collect();
-    Carved { kept, lost: carver.lost, uncommitted }
+    let lend = move |offset| record_at(cursor, u32::try_from(offset).unwrap_or(u32::MAX));
+    Harvest { crop: Crop::Placed(kept, Box::new(lend)), lost: carver.lost, uncommitted }
 }
 
-struct Carver<'a> {
+struct Carver<'s, 'a> {
     cursor: Cursor<'a>,
     head: Option<Node<'a>>,
-    links: Links<'a>,
+    rows: &'s Rows,
+    links: Links<'s, 'a>,
     /// Offset behind the last COMMIT.
     committed_end: u64,
     /// Where the log begins, as far as can be told.
@@ -42,15 +45,25 @@ struct Carver<'a> {
     disputed: Vec<u32>,
 }
 
-impl<'a> Carver<'a> {
+impl<'s, 'a> Carver<'s, 'a> {
     /// Follows the pointers of what the survey found.
-    fn new(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Self {
-        let links = Links::follow(cursor, order, &survey.records, &survey.lost);
+    fn new(cursor: Cursor<'a>, order: KeyOrder, survey: &'s Survey<'a>) -> Self {
+        let links = Links::follow(cursor, order, survey);
         let head = List::new(cursor).head();
         let log_at = survey.log_at.unwrap_or(u64::MAX).min(declared_logstart(cursor));
         let (lost, uncommitted) = (survey.lost.clone(), survey.uncommitted.clone());
         let committed_end = survey.committed_end;
-        Carver { cursor, head, links, committed_end, log_at, lost, uncommitted, disputed: Vec::new() }
+        Carver {
+            cursor,
+            head,
+            rows: &survey.rows,
+            links,
+            committed_end,
+            log_at,
+            lost,
+            uncommitted,
+            disputed: Vec::new(),
+        }
     }
 
     /// The live records that the committed part of the log leaves, from those at the checkpoint on.
@@ -130,26 +143,60 @@ impl<'a> Carver<'a> {
     }
 
     /// Says of each live record how sure it is.
-    fn judge(&self, sorted: &[u32]) -> Vec<Kept<'a>> {
+    fn judge(&self, sorted: &[u32]) -> Vec<Place> {
         let last_log_hole = self.lost.iter().map(|lost| lost.span).rfind(|span| span.end > self.log_at);
         let hole = last_log_hole.map_or(0, |hole| hole.start);
-        let mut witness = HEAD;
-        let linked_before = |&offset: &u32| {
-            let before = witness;
+        let verified = |&offset: &u32| Place::new(u64::from(offset), Confidence::Verified);
+        let mut kept: Vec<Place> = sorted.iter().map(verified).collect();
+        let closer = self.not_surely_verified(sorted);
+        let judge = |&(index, witness): &(u32, u32)| {
+            let place = usize::try_from(index).ok().and_then(|index| sorted.get(index));
+            place.map(|&offset| self.judge_one(offset, witness, hole))
+        };
+        let judged: Vec<Option<Place>> = closer.par_iter().map(judge).collect();
+        for (&(index, _), place) in closer.iter().zip(judged) {
+            let kept = usize::try_from(index).ok().and_then(|index| kept.get_mut(index));
+            if let (Some(kept), Some(place)) = (kept, place) {
+                *kept = place;
+            }
+        }
+        kept
+    }
+
+    /// The records that must be looked at: all but those inside of rows that stand in the list and in `sorted` as in the
+    /// file. Gives the index of each, and the last linked record in front of it.
+    fn not_surely_verified(&self, sorted: &[u32]) -> Vec<(u32, u32)> {
+        let mut closer = Vec::new();
+        let (mut witness, mut index) = (HEAD, 0);
+        while let Some(&offset) = sorted.get(index) {
+            closer.push((u32::try_from(index).unwrap_or(u32::MAX), witness));
             if self.links.contains(offset) {
                 witness = offset;
             }
-            before
-        };
-        let witnesses: Vec<u32> = sorted.iter().map(linked_before).collect();
-        let pairs = sorted.par_iter().zip(&witnesses);
-        pairs.map(|(&offset, &witness)| self.judge_one(offset, witness, hole)).collect()
+            index += 1;
+            let rest = sorted.get(index..).unwrap_or_default();
+            if let Some(before_last) = self.rows.at(u64::from(offset)).and_then(|row| self.inside(row, rest)) {
+                witness = before_last;
+                index += ROW_LEN - 2;
+            }
+        }
+        closer
+    }
+
+    /// The last but one record of a row, if `rest` goes on with all records of the row behind its first one, and nothing
+    /// but what the row itself shows can make those in front of its last one doubtful.
+    fn inside(&self, row: &Row, rest: &[u32]) -> Option<u32> {
+        let behind_first =
+            rest.get(..ROW_LEN - 1).filter(|behind| behind.iter().all(|&offset| row.spans(offset.into())))?;
+        let undisputed = |offset: &u32| self.disputed.binary_search(offset).is_err();
+        let plain = row.last < self.links.displaced_from && self.links.contains_row(row);
+        let plain = plain && (self.disputed.is_empty() || behind_first.iter().all(undisputed));
+        behind_first.iter().rev().nth(1).copied().filter(|_| plain)
     }
 
     /// Judges a record by the last linked one in front of it, and by where the last loss in the log starts.
-    fn judge_one(&self, offset: u32, witness: u32, last_log_hole: u64) -> Kept<'a> {
+    fn judge_one(&self, offset: u32, witness: u32, last_log_hole: u64) -> Place {
         let before = if witness == HEAD { self.head } else { Node::read(self.cursor, u64::from(witness)).ok() };
-        let record = record_at(self.cursor, offset);
         let confidence = if self.links.contains(offset) {
             if self.is_proven(offset, before) { Confidence::Verified } else { Confidence::Unverified }
         } else if last_log_hole > u64::from(offset) || !self.hidden_by_loss(witness, before) {
@@ -157,7 +204,7 @@ impl<'a> Carver<'a> {
         } else {
             Confidence::Unverified
         };
-        Kept { record, confidence }
+        Place::new(u64::from(offset), confidence)
     }
 
     /// Whether a linked record stands where it was written, is flawless, follows at level 0 on the live record in front of
@@ -192,4 +239,64 @@ impl<'a> Carver<'a> {
 fn declared_logstart(cursor: Cursor<'_>) -> u64 {
     let declared = Header::decode(cursor).map(|header| u64::from(header.logstart));
     declared.filter(|at| (FIRST_RECORD..=cursor.len()).contains(at)).unwrap_or(cursor.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Options, write};
+    use super::*;
+    use crate::container::Carved;
+
+    /// Damage of many kinds, always the same one of a number.
+    fn damage(whole: &[u8], number: u64) -> Vec<u8> {
+        let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 11) as usize % below
+        };
+        let mut bytes = whole.to_vec();
+        for _ in 0..1 + random(4) {
+            let (at, other) = (random(bytes.len() / 8 - 600) * 8, random(bytes.len() / 8 - 600) * 8);
+            match random(6) {
+                0 => bytes[at..at + 4096].fill(random(256) as u8),
+                1 => bytes[at + random(8)] ^= 1 << random(8),
+                2 => bytes.copy_within(at..at + 4096, other),
+                3 => bytes.copy_within(at..at + 8, other),
+                4 => drop(bytes.drain(at..at + 8 * (1 + random(20)))),
+                _ => drop(bytes.splice(at..at, std::iter::repeat_n(0x2B, 8 * (1 + random(20))))),
+            }
+        }
+        bytes
+    }
+
+    /// A file of two thousand records.
+    fn whole() -> Vec<u8> {
+        let records = (0..2000).map(|i| (format!("key {i:08}"), "v".repeat(i % 99)));
+        let options = Options { order: KeyOrder::Signed, last_recovery: 1 };
+        let mut out = std::io::Cursor::new(Vec::new());
+        write(&mut out, records, options).expect("a file in memory");
+        out.into_inner()
+    }
+
+    #[test]
+    fn rows_change_nothing() {
+        let whole = whole();
+        let mut passed = 0;
+        for number in 0..400 {
+            let bytes = if number == 0 { whole.clone() } else { damage(&whole, number) };
+            let cursor = Cursor::new(&bytes);
+            let surveyed = Survey::new(cursor);
+            passed += surveyed.rows.iter().count();
+            let mut plain = Survey::new(cursor);
+            plain.rows = Rows::default();
+            for order in [KeyOrder::Signed, KeyOrder::Mbox] {
+                let by_rows = Carved::from(carve(cursor, order, &surveyed));
+                let one_by_one = Carved::from(carve(cursor, order, &plain));
+                assert!(by_rows == one_by_one, "damage {number}, {order}");
+            }
+        }
+        assert!(passed > 400 * 10, "{passed} rows");
+    }
 }

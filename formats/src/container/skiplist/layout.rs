@@ -197,7 +197,7 @@ impl<'a> Node<'a> {
 
     /// All forward pointers, level 0 first.
     #[inline]
-    pub fn pointers(&self) -> impl DoubleEndedIterator<Item = u32> + ExactSizeIterator + use<'a> {
+    pub fn pointers(&self) -> impl DoubleEndedIterator<Item = u32> + ExactSizeIterator + Clone + use<'a> {
         self.pointers.iter().map(|word| u32::from_be_bytes(*word))
     }
 

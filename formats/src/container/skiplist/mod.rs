@@ -34,7 +34,7 @@ use std::sync::OnceLock;
 use survey::Survey;
 
 use crate::container::{
-    Carved, CyrusOutcome, Database, Depth, Format, KeyOrder, OrderTally, Record, Transaction, View,
+    Carved, CyrusOutcome, Database, Depth, Format, Harvest, KeyOrder, OrderTally, Record, Transaction, View,
 };
 use crate::finding::Sink;
 use crate::image::{Cursor, Span};
@@ -94,6 +94,10 @@ impl<'a> Database<'a> for Db<'a> {
     }
 
     fn carve(&self, order: KeyOrder) -> Carved<'a> {
+        self.harvest(order).into()
+    }
+
+    fn harvest(&self, order: KeyOrder) -> Harvest<'a> {
         carve::carve(self.cursor, order, self.survey())
     }
 

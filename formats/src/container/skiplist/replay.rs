@@ -12,6 +12,7 @@ use super::layout::{Node, NodeKind};
 use super::scan::{Item, Scan};
 use super::view::List;
 use crate::container::KeyOrder;
+use crate::container::rows::{ROW_LEN, Rows};
 use crate::image::Cursor;
 
 /// What a DELETE finds at the offset it names.
@@ -53,19 +54,39 @@ impl<'a> Live<'a> {
                 _ => {}
             }
         }
-        (Live::of_inorder(cursor, order, inorder), log_at)
+        (Live::of_inorder(cursor, order, inorder, &Rows::default()), log_at)
     }
 
-    /// The state of INORDER records alone, given by their offsets in file order.
-    pub fn of_inorder(cursor: Cursor<'a>, order: KeyOrder, inorder: Vec<u32>) -> Self {
+    /// The state of INORDER records alone, given by their offsets in file order; `rows` are among the first records.
+    pub fn of_inorder(cursor: Cursor<'a>, order: KeyOrder, inorder: Vec<u32>, rows: &Rows) -> Self {
         let live = OffsetSet::new(cursor);
         inorder.par_iter().for_each(|&offset| {
             live.insert(u64::from(offset));
         });
         let seed = RandomState::new().hash_one(cursor.len());
         let mut live = Live { cursor, order, inorder, live, added: HashTable::new(), seed };
-        live.settle();
+        if !live.ascends(rows) {
+            live.settle();
+        }
         live
+    }
+
+    /// Whether the keys of the INORDER records ascend; in rows they do.
+    fn ascends(&self, rows: &Rows) -> bool {
+        let ascend = |pair: &[u32]| match pair {
+            &[a, b] => self.compare(a, b) == Ordering::Less,
+            _ => true,
+        };
+        let (mut from, mut between) = (0, Vec::new());
+        for row in rows.iter() {
+            between.push((from, row.index.saturating_add(1)));
+            from = row.index.saturating_add(ROW_LEN - 1);
+        }
+        between.push((from, usize::MAX));
+        between.into_par_iter().all(|(from, to)| {
+            let between = self.inorder.get(from..to.min(self.inorder.len())).unwrap_or_default();
+            between.par_windows(2).all(ascend)
+        })
     }
 
     /// Puts INORDER records that damage left out of order into order; of two of one key the one that stands in place is
@@ -73,10 +94,6 @@ impl<'a> Live<'a> {
     fn settle(&mut self) {
         let Live { cursor, order, inorder, live, .. } = self;
         let compare = |a: &u32, b: &u32| order.compare(key_at(*cursor, *a), key_at(*cursor, *b));
-        let ascends = |pair: &[u32]| matches!(pair, [a, b] if compare(a, b) == Ordering::Less);
-        if inorder.par_windows(2).all(ascends) {
-            return;
-        }
         let out_of_place = OffsetSet::new(*cursor);
         for pair in inorder.windows(2) {
             let [a, b] = pair else { continue };

@@ -4,6 +4,8 @@
 use super::layout::{FIRST_RECORD, Node, NodeKind};
 use super::scan::{Item, Piece, in_pieces};
 use super::view::{List, push_explicable};
+use crate::container::order::all_ascend;
+use crate::container::rows::{Finder, Rows};
 use crate::container::{Lost, OrderTally};
 use crate::image::{Cursor, Span};
 
@@ -12,6 +14,8 @@ use crate::image::{Cursor, Span};
 pub struct Survey<'a> {
     /// Offsets of the INORDER and ADD records that can be believed, in file order.
     pub records: Vec<u32>,
+    /// Those of them that stand in rows: flawless ones whose keys ascend whatever compares them.
+    pub rows: Rows,
     /// How many of them stand in front of the log.
     pub inorder_count: usize,
     /// Where the log begins: its first ADD, DELETE or COMMIT.
@@ -39,29 +43,66 @@ impl<'a> Survey<'a> {
     }
 
     fn of(list: List<'a>, piece: Piece<'_, 'a>) -> Self {
-        let mut survey = Survey::default();
+        let (mut survey, mut finder) = (Survey::default(), Finder::default());
+        let mut last: Option<Node<'a>> = None;
         for item in piece {
             let span = item.span();
-            if let Item::Record(node) = item
-                && let Some(next) = node.pointer(0).and_then(|pointer| list.follow(pointer))
-            {
-                push_explicable(&mut survey.tally, node, next);
-            }
+            let follows = last.take().is_some_and(|last| survey.tell(list, &last, Some(&item)));
+            last = if let Item::Record(node) = item { Some(node) } else { None };
             match item {
-                Item::Record(node) if !list.credits(&node) => survey.lose(span),
-                Item::Record(node) => survey.record(&node),
+                Item::Record(node) if !list.credits(&node) => {
+                    survey.lose(span);
+                    finder.cut();
+                }
+                Item::Record(node) => {
+                    survey.record(&node);
+                    match node.is_flawless() {
+                        true => finder.record(node.offset, follows, node.pointers().skip(1).map(u64::from)),
+                        false => finder.pass(),
+                    }
+                }
                 Item::Commit(_) => {
                     survey.committed_end = span.end;
                     survey.uncommitted.clear();
+                    finder.cut();
                 }
-                _ if item.is_damage() && span.start >= FIRST_RECORD => survey.lose(span),
-                _ => {}
+                _ => {
+                    if item.is_damage() && span.start >= FIRST_RECORD {
+                        survey.lose(span);
+                    }
+                    finder.cut();
+                }
             }
             if survey.log_at.is_none() && is_logged(&item) {
                 survey.log_at = Some(span.start);
             }
         }
+        if let Some(last) = last {
+            survey.tell(list, &last, None);
+        }
+        survey.rows = finder.rows();
         survey
+    }
+
+    /// Tallies a record and the one that it leads to; whether that is the one behind it, with a key that is greater
+    /// whatever compares them.
+    #[inline]
+    fn tell(&mut self, list: List<'a>, last: &Node<'a>, behind: Option<&Item<'a>>) -> bool {
+        let Some(pointer) = last.pointer(0) else { return false };
+        let next = match behind {
+            Some(Item::Record(next)) if next.offset == u64::from(pointer) => {
+                if all_ascend(last.key, next.key) {
+                    self.tally.push_ascending();
+                    return true;
+                }
+                Some(*next)
+            }
+            _ => list.follow(pointer),
+        };
+        if let Some(next) = next {
+            push_explicable(&mut self.tally, *last, next);
+        }
+        false
     }
 
     fn record(&mut self, node: &Node<'a>) {
@@ -99,6 +140,7 @@ impl<'a> Survey<'a> {
         }
         self.log_at = self.log_at.or(later.log_at);
         self.records.append(&mut later.records);
+        self.rows.append(std::mem::take(&mut later.rows));
         if later.committed_end > 0 {
             self.committed_end = later.committed_end;
             self.uncommitted.clear();

@@ -8,6 +8,7 @@ use super::survey::Survey;
 use super::view::File;
 use crate::container::KeyOrder;
 use crate::container::bits::Bits;
+use crate::container::rows::{Level, Row};
 
 /// Pointer levels above 0, and the unused place of level 0.
 const LEVELS: usize = MAX_LEVEL as usize;
@@ -69,6 +70,8 @@ pub enum Step {
         /// crc_tail is wrong, the head proven.
         bad_tail: bool,
     },
+    /// The records of a row behind its first one, which came before; only where the survey has rows.
+    Row(Row),
     /// A part of the list is unknown.
     Hole(Hole),
     /// An upper pointer is wrong.
@@ -96,6 +99,13 @@ struct Node {
     bad_tail: bool,
 }
 
+impl Node {
+    /// Whether it has level 1, and a key that can be believed.
+    fn is_upper(&self) -> bool {
+        !self.bad_tail && self.head.level > 1
+    }
+}
+
 impl<'w, 'a> Walk<'w, 'a> {
     /// Walks the whole list; adds the records it meets to `visited`, an empty set.
     pub fn run(
@@ -112,7 +122,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         walk.expect(&at);
         while let Some(next) = walk.step(&at) {
             walk.enter(&next);
-            at = next;
+            at = walk.pass_row(&next).unwrap_or(next);
         }
         walk.end();
     }
@@ -149,6 +159,41 @@ impl<'w, 'a> Walk<'w, 'a> {
         for level in 1..MAX_LEVEL {
             self.compare(level, 0);
         }
+    }
+
+    /// Goes to the end of the row that begins with `node`, which was entered, if that is what going there step by step
+    /// would do and nothing else.
+    fn pass_row(&mut self, node: &Node) -> Option<Node> {
+        let survey = self.survey;
+        let row = survey.rows.at(node.head.offset)?;
+        let (levels, last) = (survey.rows.levels(row), self.file.record(row.last)?);
+        let leads_in = |(expected, level): (&Option<(u64, u64)>, Option<&Level>)| match (expected, level) {
+            // Its own pointer, of which the row knows.
+            (_, Some(level)) if level.first == node.head.offset => true,
+            (Some((target, _)), Some(level)) => *target == level.first,
+            (Some((target, _)), None) => !row.spans(*target),
+            (None, _) => true,
+        };
+        let upper = self.expected.get(1..)?;
+        let all = upper.iter().zip(levels.iter().map(Some).chain(std::iter::repeat(None)));
+        // As long as level 1 leads to a record of the row, none is skipped.
+        if upper.first()?.is_none() || !all.clone().all(leads_in) {
+            return None;
+        }
+        // Behind that, the nearest record that upper levels lead to must not stand in front of the row's last one.
+        let leads_out =
+            all.filter_map(|(expected, level)| level.map(|level| level.leads).or(expected.map(|(to, _)| to)));
+        let nearest = leads_out.filter(|&to| to != 0).find_map(|to| self.node(to).ok().filter(Node::is_upper));
+        if nearest.is_some_and(|nearest| !self.is_less(&last, &nearest.head)) {
+            return None;
+        }
+        self.visited.insert_within(&survey.starts, row.first, row.last);
+        (self.visit)(Step::Row(*row));
+        for (expected, level) in self.expected.iter_mut().skip(1).zip(levels) {
+            *expected = Some((level.leads, level.last));
+        }
+        self.last = Some(last);
+        Some(Node { head: last, worn: false, bad_tail: false })
     }
 
     /// The node behind `at`, over a hole if there is one; `None` at the end.
@@ -236,7 +281,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             if next.is_some_and(|next| next.head.offset == target || next.bad_tail) {
                 return false;
             }
-            if let Some(upper) = self.node(target).ok().filter(|node| !node.bad_tail && node.head.level > 1) {
+            if let Some(upper) = self.node(target).ok().filter(Node::is_upper) {
                 let between = self.ascends(&upper) && next.is_none_or(|next| self.is_less(&upper.head, &next.head));
                 return between && !self.visited.contains(target);
             }

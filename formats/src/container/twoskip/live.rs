@@ -4,11 +4,14 @@
 //! sparse index are kept. An ordered map holds what was written out of order.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
+use std::iter::Peekable;
 
 use super::layout::{Head, Type};
 use super::tree::Tree;
 use crate::container::KeyOrder;
+use crate::container::bits::Bits;
+use crate::container::rows::{ROW_LEN, Row};
 use crate::image::Cursor;
 
 /// Every so many records of the run, one stands in the index.
@@ -47,7 +50,8 @@ pub struct Live<'a> {
     order: KeyOrder,
     run: Tree,
     index: Vec<u64>,
-    run_count: usize,
+    /// How many records of the run the last one in the index stands for by now.
+    indexed: usize,
     greatest: Option<&'a [u8]>,
     map: BTreeMap<Key<'a>, u64>,
     len: usize,
@@ -71,7 +75,7 @@ impl<'a> Live<'a> {
             order,
             run: Tree::new(cursor.len()),
             index: Vec::new(),
-            run_count: 0,
+            indexed: INDEX_STEP,
             greatest: None,
             map: BTreeMap::new(),
             len: 0,
@@ -120,11 +124,12 @@ impl<'a> Live<'a> {
         let key = head.key(self.cursor);
         if self.greatest.is_none_or(|greatest| self.order.compare(greatest, key) == Ordering::Less) {
             let old = if self.map.is_empty() { None } else { self.map.remove(&self.sort_key(key)) };
-            if self.run_count.is_multiple_of(INDEX_STEP) {
+            if self.indexed == INDEX_STEP {
                 self.index.push(head.offset);
+                self.indexed = 0;
             }
             self.run.insert(head.offset);
-            self.run_count += 1;
+            self.indexed += 1;
             self.greatest = Some(key);
             return old;
         }
@@ -133,6 +138,21 @@ impl<'a> Live<'a> {
             self.run.remove(old);
         }
         old.or(self.map.insert(self.sort_key(key), head.offset))
+    }
+
+    /// Replays the records of a row, which are in `starts`, if they go on with the run; answers whether they do.
+    pub fn add_row(&mut self, row: &Row, starts: &Bits) -> bool {
+        let first = self.key(row.first);
+        if self.greatest.is_some_and(|greatest| self.order.compare(greatest, first) != Ordering::Less) {
+            return false;
+        }
+        // What is not of the run has keys below the greatest: none of the row's is there.
+        self.run.insert_within(starts, row.first, row.last);
+        self.index.push(row.first);
+        self.indexed = INDEX_STEP;
+        self.greatest = Some(self.key(row.last));
+        self.len += ROW_LEN;
+        true
     }
 
     /// The live record in front of `key`, or the last one.
@@ -196,21 +216,64 @@ impl<'a> Live<'a> {
     }
 
     /// Offsets of the live records in key order.
-    pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
-        let mut run = self.run.at_or_after(0);
-        let mut map = self.map.iter().peekable();
-        std::iter::from_fn(move || {
-            let from_map = match (run, map.peek()) {
-                (Some(offset), Some((key, _))) => self.sort_key(self.key(offset)) > **key,
-                (None, Some(_)) => true,
-                (_, None) => false,
-            };
-            if from_map {
-                return map.next().map(|(_, &offset)| offset);
-            }
-            let offset = run?;
-            run = self.run.at_or_after(offset.saturating_add(8));
-            Some(offset)
-        })
+    pub fn iter(&self) -> Iter<'_, 'a> {
+        Iter { live: self, run: self.run.at_or_after(0), map: self.map.iter().peekable() }
+    }
+}
+
+/// Gives the offsets of live records in key order.
+pub struct Iter<'l, 'a> {
+    live: &'l Live<'a>,
+    /// The next one of the run.
+    run: Option<u64>,
+    map: Peekable<btree_map::Iter<'l, Key<'a>, u64>>,
+}
+
+impl<'a> Iter<'_, 'a> {
+    /// Passes over the records of `starts` from `first` to `last`, whose key is `last_key`, if these and no others come
+    /// next; answers whether they do.
+    pub fn pass(&mut self, starts: &Bits, (first, last): (u64, u64), last_key: &'a [u8]) -> bool {
+        let last_key = self.live.sort_key(last_key);
+        let comes = self.run.is_some_and(|run| (first..=last).contains(&run))
+            && self.live.run.agrees(starts, first, last)
+            && self.map.peek().is_none_or(|(key, _)| **key > last_key);
+        if comes {
+            self.run = self.live.run.at_or_after(last.saturating_add(8));
+        }
+        comes
+    }
+}
+
+impl Iter<'_, '_> {
+    /// The next one, which stays there.
+    pub fn peek(&mut self) -> Option<u64> {
+        if self.is_from_map() { self.map.peek().map(|(_, offset)| **offset) } else { self.run }
+    }
+
+    /// The next one if it is `offset`.
+    pub fn next_if_eq(&mut self, offset: u64) -> Option<u64> {
+        if self.peek() == Some(offset) { self.next() } else { None }
+    }
+
+    /// Whether the next one is none of the run.
+    fn is_from_map(&mut self) -> bool {
+        match (self.run, self.map.peek()) {
+            (Some(offset), Some((key, _))) => self.live.sort_key(self.live.key(offset)) > **key,
+            (None, Some(_)) => true,
+            (_, None) => false,
+        }
+    }
+}
+
+impl Iterator for Iter<'_, '_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        if self.is_from_map() {
+            return self.map.next().map(|(_, &offset)| offset);
+        }
+        let offset = self.run?;
+        self.run = self.live.run.at_or_after(offset.saturating_add(8));
+        Some(offset)
     }
 }

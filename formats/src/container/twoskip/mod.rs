@@ -22,7 +22,7 @@ use layout::{DUMMY_OFFSET, Header, Type};
 use scan::Heads;
 use view::{File, List};
 
-use super::{Carved, CyrusOutcome, Database, Depth, Format, KeyOrder, OrderTally, Record, Transaction, View};
+use super::{Carved, CyrusOutcome, Database, Depth, Format, Harvest, KeyOrder, OrderTally, Record, Transaction, View};
 use crate::finding::Sink;
 use crate::image::Cursor;
 use crate::tile::{Field, Tile};
@@ -74,6 +74,10 @@ impl<'a> Database<'a> for Db<'a> {
     }
 
     fn carve(&self, order: KeyOrder) -> Carved<'a> {
+        self.harvest(order).into()
+    }
+
+    fn harvest(&self, order: KeyOrder) -> Harvest<'a> {
         carve::carve(self.file.cursor, order)
     }
 

@@ -1,16 +1,22 @@
 //! What one careful pass over a file finds out before anything else is asked: where readable records start, which ranges
 //! are lost, and how far the file is committed.
 
+use std::cmp::Ordering;
+
 use super::layout::{ALIGN, DUMMY_OFFSET, FIRST_OFFSET, Head, Header, MARK_LEN, Type, VERSION};
 use super::scan::{Item, Piece, What, in_pieces};
 use super::view::File;
-use crate::container::bits::Bits;
+use crate::container::KeyOrder;
+use crate::container::bits::{Bits, Patch};
+use crate::container::rows::{Finder, Rows};
 use crate::image::{Cursor, Span};
 
 /// The outcome of the pass.
 pub struct Survey {
     /// Offsets of the `+` and `-` records whose contents can be believed.
     pub starts: Bits,
+    /// Those of the committed part that stand in rows, if they were asked for.
+    pub rows: Rows,
     /// Those of them whose crc_head is wrong, in file order: their pointers can't be believed.
     pub worn: Vec<u64>,
     /// Offsets of the `+` records whose crc_head is right and whose crc_tail is wrong, in file order.
@@ -74,10 +80,20 @@ pub fn quick_file(cursor: Cursor<'_>) -> File<'_> {
 impl Survey {
     /// Reads the whole file once.
     pub fn new(cursor: Cursor<'_>) -> Survey {
+        Survey::read(cursor, None)
+    }
+
+    /// The same, and finds rows of records whose keys stand in `order`.
+    pub fn with_rows(cursor: Cursor<'_>, order: KeyOrder) -> Survey {
+        Survey::read(cursor, Some(order))
+    }
+
+    fn read(cursor: Cursor<'_>, order: Option<KeyOrder>) -> Survey {
         let header = believed_header(cursor);
         let starts = Bits::new(cursor.len());
         let mut survey = Survey {
             starts,
+            rows: Rows::default(),
             worn: Vec::new(),
             bad_tails: Vec::new(),
             lost: Vec::new(),
@@ -93,12 +109,11 @@ impl Survey {
             size_is_possible: true,
         };
         let size = header.map(|header| header.current_size);
-        let pieces = in_pieces(cursor, DUMMY_OFFSET, |piece| Outline::of(cursor, size, piece));
+        let pieces = in_pieces(cursor, DUMMY_OFFSET, |piece| Outline::of(cursor, size, order, piece));
         let mut last_commit_end = 0;
         for piece in pieces {
-            for &start in &piece.starts {
-                survey.starts.insert(start);
-            }
+            survey.starts.insert_all(&piece.starts);
+            survey.rows.append(piece.rows);
             survey.size_is_possible &= piece.size_is_possible;
             survey.farthest = survey.farthest.max(piece.farthest);
             for item in &piece.others {
@@ -188,6 +203,7 @@ impl Survey {
             let grown = len > header.current_size && header.flags == 0;
             self.displaced |= grown && self.first_gap.is_some_and(|gap| gap < self.limit);
         } else {
+            self.rows = Rows::default();
             self.proven = last_commit_end.max(FIRST_OFFSET.min(len));
             let may_hide_a_commit = |lost: &&Span| lost.len() >= MARK_LEN || lost.end == len;
             let hidden = self.lost.iter().rev().find(may_hide_a_commit).map_or(0, |lost| lost.end);
@@ -215,7 +231,9 @@ impl Survey {
 /// What one piece of a file holds.
 struct Outline {
     /// Offsets of the `+` records about which nothing is odd.
-    starts: Vec<u64>,
+    starts: Patch,
+    /// Those of them that stand in rows.
+    rows: Rows,
     /// The farthest offset that a pointer of theirs leads to.
     farthest: u64,
     /// Everything else but filling, in file order.
@@ -225,20 +243,48 @@ struct Outline {
 }
 
 impl Outline {
-    fn of(cursor: Cursor<'_>, size: Option<u64>, piece: Piece<'_, '_>) -> Self {
-        let mut outline = Outline { starts: Vec::new(), farthest: 0, others: Vec::new(), size_is_possible: true };
+    fn of(cursor: Cursor<'_>, size: Option<u64>, order: Option<KeyOrder>, piece: Piece<'_, '_>) -> Self {
+        let (starts, rows) = (Patch::default(), Rows::default());
+        let mut outline = Outline { starts, rows, farthest: 0, others: Vec::new(), size_is_possible: true };
+        let (mut finder, mut last) = (Finder::default(), None);
         for item in piece {
+            if let Some((order, size)) = order.zip(size) {
+                find_row(cursor, &mut finder, (order, size), &mut last, &item);
+            }
             outline.size_is_possible &= !size.is_some_and(|size| contradicts(&item, size));
             match item.what {
                 What::Record(head) if head.kind == Type::Record => {
-                    outline.starts.push(head.offset);
+                    outline.starts.insert(head.offset);
                     outline.farthest = outline.farthest.max(farthest(cursor, &head));
                 }
                 What::Blank => {}
                 _ => outline.others.push(item),
             }
         }
+        outline.rows = finder.rows();
         outline
+    }
+}
+
+/// Looks for a row in items that come in file order, of a file that is committed up to `size` bytes.
+#[inline]
+fn find_row<'a>(
+    cursor: Cursor<'a>,
+    finder: &mut Finder,
+    (order, size): (KeyOrder, u64),
+    last: &mut Option<(Head, &'a [u8])>,
+    item: &Item,
+) {
+    match item.what {
+        What::Record(head) if head.kind == Type::Record && head.end <= size => {
+            let key = head.key(cursor);
+            let follows = last.replace((head, key)).is_some_and(|(last, last_key)| {
+                last.next(cursor, size) == head.offset && order.compare(last_key, key) == Ordering::Less
+            });
+            finder.record(head.offset, follows, (2..=head.level).map(move |index| head.pointer(cursor, index)));
+        }
+        What::Blank => {}
+        _ => finder.cut(),
     }
 }
 

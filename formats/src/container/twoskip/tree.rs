@@ -1,5 +1,7 @@
 //! A set of record offsets that finds neighbours quickly.
 
+use crate::container::bits::Bits;
+
 /// A set of offsets: words of bits, and words that say which of those are not empty.
 pub struct Tree {
     levels: Vec<Vec<u64>>,
@@ -38,6 +40,23 @@ impl Tree {
             }
             index = at;
         }
+    }
+
+    /// Adds the offsets of a set of the same file, from `first` to `last`.
+    pub fn insert_within(&mut self, bits: &Bits, first: u64, last: u64) {
+        for (index, _, added) in bits.words(first, last).filter(|&(.., added)| added != 0) {
+            // The first of them tells the levels above, should they not know of the word.
+            self.insert((index as u64 * 64 + u64::from(added.trailing_zeros())) * 8);
+            if let Some(word) = self.levels.first_mut().and_then(|level| level.get_mut(index)) {
+                *word |= added;
+            }
+        }
+    }
+
+    /// Whether it has the same offsets from `first` to `last` as a set of the same file.
+    pub fn agrees(&self, bits: &Bits, first: u64, last: u64) -> bool {
+        let lowest = self.levels.first().map(Vec::as_slice).unwrap_or_default();
+        bits.words(first, last).all(|(index, mask, word)| lowest.get(index).is_some_and(|mine| mine & mask == word))
     }
 
     /// Removes `offset`; whether it was in the set.
@@ -123,5 +142,28 @@ mod tests {
             assert_eq!(tree.before(probe), model.range(..probe).next_back().copied());
             assert_eq!(tree.at_or_after(probe), model.range(probe..).next().copied());
         }
+    }
+
+    #[test]
+    fn stretches_are_taken_over_whole() {
+        let bits = Bits::new(1 << 20);
+        for word in (0..1 << 17).step_by(7).filter(|word| word % 3 != 0) {
+            bits.insert(word * 8);
+        }
+        let mut tree = Tree::new(1 << 20);
+        for (first, last) in [(0, 4096), (8192, 8192), (100_000, 900_000), (1_000_000, 1 << 20)] {
+            tree.insert_within(&bits, first, last);
+            assert!(tree.agrees(&bits, first, last));
+        }
+        let wanted = |offset: &u64| matches!(offset, 0..=4096 | 8192 | 100_000..=900_000 | 1_000_000..);
+        let mut at = 0;
+        for offset in bits.iter().filter(wanted) {
+            assert_eq!(tree.at_or_after(at), Some(offset));
+            at = offset + 8;
+        }
+        assert_eq!(tree.at_or_after(at), None);
+        assert!(!tree.agrees(&bits, 0, 1 << 20) && tree.agrees(&bits, 100_000, 900_000));
+        let some = bits.at_or_after(500_000).expect("some");
+        assert!(tree.remove(some) && !tree.agrees(&bits, 100_000, 900_000));
     }
 }

@@ -131,6 +131,8 @@ impl<'a> Look<'_, 'a> {
                 sink(self.hole(&hole));
             }
             Step::Upper(mismatch) => mismatches.push(mismatch),
+            // Only carving asks for rows.
+            Step::Row(_) => {}
         });
         mismatches.iter().for_each(|mismatch| sink(self.upper(mismatch)));
         match super::super::layout::dummy(self.cursor()) {
