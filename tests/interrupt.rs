@@ -234,7 +234,8 @@ fn long_work_ends_where_it_is_interrupted() {
         for after in [0, 20, 60, 120, 200] {
             let scene = Scene::new(old);
             let target = scene.target.display().to_string();
-            let mut command = Command::new(env!("CARGO_BIN_EXE_coroner"));
+            let mut command = Command::new("env");
+            command.args(["--default-signal=INT", env!("CARGO_BIN_EXE_coroner")]);
             command.args(case).args(["--force", "-o", &target]);
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             let mut child = command.spawn().expect("coroner starts");

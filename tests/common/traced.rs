@@ -15,8 +15,9 @@ pub const CALLS: &str = "open,openat,openat2,newfstatat,statx,fstat,fcntl,lseek,
 /// Runs coroner under strace with more options for it; its trace goes to `trace`. Its clock stands still, so that the same
 /// run writes the same bytes.
 pub fn traced<S: AsRef<OsStr>>(trace: &Path, options: &[String], arguments: &[S]) -> ExitStatus {
-    Command::new("strace")
-        .args(["-f", "-qq", "-o"])
+    // Whoever runs the tests in the background has it ignore interruptions.
+    Command::new("env")
+        .args(["--default-signal=INT", "strace", "-f", "-qq", "-o"])
         .arg(trace)
         .args(options)
         .arg(env!("CARGO_BIN_EXE_coroner"))
