@@ -1,7 +1,7 @@
 //! Entries exactly as Cyrus prints nearly all of them: its members in its order, nothing escaped, no former names.
 //!
-//! They are read in one straight pass without a copy of anything; all others are left to [`super::json_plain`] and
-//! [`super::json`], which say the same of these too.
+//! They are read in one straight pass without a copy of anything; all others are left to the readers of any object, which
+//! say the same of these too.
 
 use super::json::{JsonFields, Pairs};
 use super::json_plain::text;
