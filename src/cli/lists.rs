@@ -7,8 +7,7 @@ use coroner::formats::container::Database;
 use coroner::formats::record::KeyStyle;
 use coroner::input::Source;
 use coroner::ops::convert::Origin;
-use coroner::ops::findings::{Findings, KEPT_PER_RULE};
-use coroner::ops::reading::{self, Reading};
+use coroner::ops::reading::Reading;
 use rayon::prelude::*;
 
 use super::args::Common;
@@ -55,37 +54,12 @@ pub fn readings<'a, 's>(
         });
         read.collect::<Result<_, _>>()
     })?;
-    let damaged = say_all(opened, readings.iter().map(|reading| &reading.findings));
-    Ok((readings, damaged))
-}
-
-/// Says what is wrong with the lists; also whether anything is.
-fn say_all<'f>(opened: &[Opened], findings: impl Iterator<Item = &'f Findings>) -> bool {
-    opened.iter().zip(findings).fold(false, |damaged, (list, findings)| {
-        say_findings(&list.source.name(), findings);
-        damaged | !findings.is_clean()
-    })
-}
-
-/// Does `work` with lists that are presumed to be sound, and verifies them meanwhile: what it makes may only be used if
-/// they are; if not, the answer is `None`.
-pub fn presuming<T>(
-    opened: &[Opened],
-    databases: &[Box<dyn Database<'_> + '_>],
-    work: impl FnOnce(&[Reading<'_, '_>]) -> T,
-) -> Option<T> {
-    if !databases.iter().all(|database| database.is_searchable()) {
-        return None;
+    let mut damaged = false;
+    for (list, reading) in opened.iter().zip(&readings) {
+        say_findings(&list.source.name(), &reading.findings);
+        damaged |= !reading.findings.is_clean();
     }
-    let pairs = opened.iter().zip(databases);
-    let readings: Vec<_> = pairs.map(|(list, database)| Reading::presumed(&list.source, &**database)).collect();
-    let verify = || -> Vec<Findings> {
-        databases.par_iter().map(|database| reading::verified(&**database, KEPT_PER_RULE)).collect()
-    };
-    let (findings, made) = reading::beside(verify, || work(&readings));
-    let findings = findings.filter(|findings| findings.iter().all(Findings::is_clean))?;
-    say_all(opened, findings.iter());
-    Some(made)
+    Ok((readings, damaged))
 }
 
 /// What each list is.

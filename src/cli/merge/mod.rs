@@ -14,7 +14,6 @@ use coroner::formats::record::{Era, Role};
 use coroner::ops::merge::ledger::{BASE, Decisions, Dispute, NOBODY};
 use coroner::ops::merge::settle::Policy;
 use coroner::ops::merge::{self, Merge};
-use coroner::ops::reading::Reading;
 use coroner::plan::database::{self, Prepared, Target, target_order};
 use coroner::plan::interrupt;
 use coroner::plan::safe_file::SafeFile;
@@ -149,18 +148,31 @@ fn how(text: &str) -> Result<How, String> {
 pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     let opened = open_all(args, common)?;
     let databases = lists::databases(&opened)?;
-    let presumed = lists::presuming(&opened, &databases, |readings| merged(args, common, &opened, readings));
-    let (merged, damaged) = match presumed {
-        Some(merged) => (merged?, false),
-        None => {
-            let (readings, damaged) = lists::readings(&opened, &databases)?;
-            (merged(args, common, &opened, &readings)?, damaged)
-        }
+    let (readings, damaged) = lists::readings(&opened, &databases)?;
+    let origins = lists::origins(&readings);
+    let sources = opened.iter().zip(readings.iter().zip(origins)).map(|(list, (reading, origin))| {
+        let len = list.source.len();
+        merge::Source { name: list.name.clone(), reading, origin, len }
+    });
+    let sources: Vec<merge::Source<'_, '_, '_>> = sources.collect();
+    let format = args.to.format();
+    let goal = merge::Target {
+        role: if args.role == RoleName::Master { Role::Master } else { Role::Frontend },
+        era: era(args, &sources),
+        order: target_order(format, common.order.map(|name| name.order())),
+        now: target::now(),
     };
-    let (prepared, told) = merged;
+    let decisions = args.decisions.as_deref().map(decisions).transpose()?.unwrap_or_default();
+    let policy = policy(args, &opened)?;
+    let refusing = policy == Policy::Refuse;
+    let mut merge = Merge::new(&sources, &goal, policy, decisions);
+    merge.tell_notes(args.ledger.is_some());
+    let (prepared, told) = write(args, &mut merge, &goal, &opened)?;
     opened.iter().try_for_each(|list| list.source.still())?;
+    let told = Told { path: args.shown(), format, opened: &opened, ..told };
+    told.refuse_stale(&merge, args.decisions.as_deref())?;
     let conflicts = told.seen.conflicts();
-    if matches!(args.on_conflict, How::Refuse) && conflicts > 0 {
+    if refusing && conflicts > 0 {
         told.print(None, out)?;
         out.flush()?;
         let what = format!("sources contradict each other about {conflicts} mailboxes; nothing was written");
@@ -239,32 +251,7 @@ fn policy(args: &Args, opened: &[Opened]) -> Result<Policy, Failure> {
     names.iter().map(known).collect::<Result<_, _>>().map(Policy::Prefer)
 }
 
-/// Merges lists into a file that has no name yet, and a ledger that has none either.
-fn merged<'o>(
-    args: &'o Args,
-    common: &Common,
-    opened: &'o [Opened],
-    readings: &[Reading<'_, '_>],
-) -> Result<(Prepared, Told<'o>), Failure> {
-    let sources = opened.iter().zip(readings.iter().zip(lists::origins(readings))).map(|(list, (reading, origin))| {
-        let len = list.source.len();
-        merge::Source { name: list.name.clone(), reading, origin, len }
-    });
-    let sources: Vec<merge::Source<'_, '_, '_>> = sources.collect();
-    let goal = merge::Target {
-        role: if args.role == RoleName::Master { Role::Master } else { Role::Frontend },
-        era: era(args, &sources),
-        order: target_order(args.to.format(), common.order.map(|name| name.order())),
-        now: target::now(),
-    };
-    let decisions = args.decisions.as_deref().map(decisions).transpose()?.unwrap_or_default();
-    let mut merge = Merge::new(&sources, &goal, policy(args, opened)?, decisions);
-    merge.tell_notes(args.ledger.is_some());
-    let (prepared, told) = write(args, &mut merge, &goal, opened)?;
-    told.refuse_stale(&merge, args.decisions.as_deref())?;
-    Ok((prepared, told))
-}
-
+/// Merges into a file that has no name yet, and a ledger that has none either.
 fn write<'o>(
     args: &'o Args,
     merge: &mut Merge<'_, '_, '_>,
