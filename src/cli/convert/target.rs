@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use coroner::failure::Failure;
 use coroner::formats::container::{Format, KeyOrder, WriteOptions, Written, flat};
@@ -127,8 +128,15 @@ impl Plan<'_, '_, '_> {
     ) -> Result<Option<(Findings, Written)>, Failure> {
         // First, so that the disk has something to do soon.
         let (raw, options) = self.raw();
-        let prepare = || watched("writing", |_| self.prepare(raw.pairs(), &options));
-        let (findings, prepared) = beside(verify, prepare);
+        let damaged = AtomicBool::new(false);
+        let verify = || {
+            let findings = verify();
+            damaged.store(!findings.is_clean(), Ordering::Relaxed);
+            findings
+        };
+        // No more than is needed is written in vain.
+        let pairs = raw.pairs().take_while(|_| !damaged.load(Ordering::Relaxed));
+        let (findings, prepared) = beside(verify, || watched("writing", |_| self.prepare(pairs, &options)));
         // What is wrong with records that are not to be written is of no interest.
         let findings = findings.filter(Findings::is_clean);
         findings.map(|findings| Ok((findings, prepared?.appear()?))).transpose()
