@@ -324,30 +324,7 @@ fn uncommitted<'a>(file: File<'a>, survey: &Survey) -> Vec<Record<'a>> {
 mod tests {
     use super::*;
     use crate::container::Carved;
-
-    /// Damage of many kinds, always the same one of a number.
-    fn damage(whole: &[u8], number: u64) -> Vec<u8> {
-        let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-        let mut random = |below: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 11) as usize % below
-        };
-        let mut bytes = whole.to_vec();
-        for _ in 0..1 + random(4) {
-            let (at, other) = (random(bytes.len() / 8 - 600) * 8, random(bytes.len() / 8 - 600) * 8);
-            match random(6) {
-                0 => bytes[at..at + 4096].fill(random(256) as u8),
-                1 => bytes[at + random(8)] ^= 1 << random(8),
-                2 => bytes.copy_within(at..at + 4096, other),
-                3 => bytes.copy_within(at..at + 8, other),
-                4 => drop(bytes.drain(at..at + 8 * (1 + random(20)))),
-                _ => drop(bytes.splice(at..at, std::iter::repeat_n(0x2B, 8 * (1 + random(20))))),
-            }
-        }
-        bytes
-    }
+    use crate::container::rows::damage;
 
     /// A file of two thousand records.
     fn whole() -> Vec<u8> {
