@@ -4,10 +4,10 @@ use std::fs::{File, Metadata};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::behind::write_behind;
+use super::ledger;
 use super::safe_file::SafeFile;
 use crate::failure::Failure;
-use crate::formats::container::{self, Depth, Format, KeyOrder, WriteError, WriteOptions, Written, flat};
+use crate::formats::container::{self, Depth, Format, KeyOrder, WriteOptions, Written, flat};
 use crate::formats::finding::Severity;
 use crate::formats::image::Image;
 use crate::input::usual_order;
@@ -143,9 +143,8 @@ pub fn prepare<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
         safe.take_after(source)?;
     }
     let next = "nothing was written: try another format with --to";
-    let written = write_behind(safe.file(), |out| container::write(out, format, records, options));
-    let written = written.map_err(WriteError::Io).and_then(|(written, ledger)| Ok((written?, ledger)));
-    let (written, ledger) = written.map_err(|error| Failure::file(target.path, error, next))?;
+    let (written, ledger) = ledger::write(safe.file(), |out| container::write(out, format, records, options));
+    let written = written.map_err(|error| Failure::file(target.path, error, next))?;
     let proof = container::read_back(format, options).filter(|_| ledger.is_large());
     safe.check(|file| match ledger.read_back(file, proof.as_deref())? {
         Some(records) if records == written.records => Ok(()),

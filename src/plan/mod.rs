@@ -1,12 +1,11 @@
 //! Writing: the only code that puts a user's file on the disk. What changes a database is a [`Plan`] first.
 
 pub mod apply;
-pub mod behind;
 pub mod database;
-mod disk;
 pub mod document;
 pub mod in_place;
 pub mod interrupt;
+pub mod ledger;
 pub mod live;
 pub mod safe_file;
 pub mod safe_folder;

@@ -21,8 +21,8 @@ use coroner::ops::entries::Decoder;
 use coroner::ops::findings::Findings;
 use coroner::ops::reading::{Reading, beside};
 use coroner::ops::tally::Tally;
-use coroner::plan::behind::write_through;
 use coroner::plan::database::{self, Prepared, Target, target_order};
+use coroner::plan::ledger;
 use coroner::plan::safe_file::SafeFile;
 use rayon::prelude::*;
 
@@ -276,16 +276,15 @@ impl Plan<'_, '_, '_> {
         }
         if self.format == Format::Json {
             // Its objects were read when they were made; what counts is that these bytes are on the disk.
-            let written = watched("writing", |_| {
-                write_through(safe.file(), |out| {
+            let (tally, ledger) = watched("writing", |_| {
+                ledger::write(safe.file(), |out| {
                     all(&mut |bytes| {
                         len += bytes.len() as u64;
                         out.write_all(bytes)
                     })
                 })
             });
-            let written = written.and_then(|(tally, ledger)| Ok((tally?, ledger)));
-            let (tally, ledger) = written.map_err(|error| Failure::file(path, error, "free some space"))?;
+            let tally = tally.map_err(|error| Failure::file(path, error, "free some space"))?;
             admit(&tally)?;
             safe.finish(|file| ledger.read_back(file, None).map(drop))?;
             return Ok(Written { records: tally.records, len });
