@@ -64,14 +64,12 @@ impl FlatNeed {
     /// What some records ask for.
     pub fn of<K: AsRef<[u8]>, V: AsRef<[u8]>>(records: impl IntoIterator<Item = (K, V)>) -> Self {
         let mut need = FlatNeed::Nothing;
-        // Without an early end the compiler looks at many bytes at once.
-        let any = |bytes: &[u8], wanted: fn(u8) -> bool| bytes.iter().fold(false, |found, &byte| found | wanted(byte));
         for (key, value) in records {
             let (key, value) = (key.as_ref(), value.as_ref());
-            if any(key, unwritable) || any(value, unwritable) {
+            if holds(key, unwritable) || holds(value, unwritable) {
                 return FlatNeed::Escapes;
             }
-            if any(value, |byte| byte == b'\t') {
+            if holds(value, |byte| byte == b'\t') {
                 need = FlatNeed::Tabs;
             }
         }
@@ -84,7 +82,13 @@ impl FlatNeed {
     }
 }
 
+/// Whether some byte is one of those. Without an early end the compiler looks at many at once.
+fn holds(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(false, |found, &byte| found | wanted(byte))
+}
+
 /// Whether a flat file can hold a byte only as an escape.
+#[inline]
 pub fn unwritable(byte: u8) -> bool {
     matches!(byte, 0 | b'\r' | b'\n' | 0xFF)
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memchr2_iter, memchr_iter, memrchr};
 
 /// Length of the dlist `%(…)` that `value` starts with, up to its closing bracket; `None` if it starts with none or if
 /// the dlist is not closed. `value` is unescaped.
@@ -12,10 +12,18 @@ pub fn dlist_len(value: &[u8]) -> Option<usize> {
     dlist(value).map(|(len, _)| len)
 }
 
-/// The same, and whether it holds bytes outside of literals that a Cyrus only writes in literals.
+/// Whether `value` is a dlist from end to end, as a Cyrus writes it.
+pub fn is_dlist(value: &[u8]) -> bool {
+    dlist(value) == Some((value.len(), false))
+}
+
+/// The same as [`dlist_len`], and whether it holds bytes outside of literals that a Cyrus only writes in literals.
 fn dlist(value: &[u8]) -> Option<(usize, bool)> {
     if !value.starts_with(b"%(") {
         return None;
+    }
+    if is_plain_dlist(value) {
+        return Some((value.len(), false));
     }
     let mut depth = 0usize;
     let mut at = 0usize;
@@ -43,6 +51,23 @@ fn dlist(value: &[u8]) -> Option<(usize, bool)> {
         }
     }
     None
+}
+
+/// Whether `value` is a dlist and nothing else, without strings, literals and odd bytes: most are.
+fn is_plain_dlist(value: &[u8]) -> bool {
+    // Without an early end the compiler looks at many bytes at once.
+    let special = |byte| matches!(byte, b'"' | b'{') | is_odd_in_dlist(byte);
+    if value.iter().fold(false, |found, &byte| found | special(byte)) {
+        return false;
+    }
+    let (mut depth, last) = (0usize, value.len().saturating_sub(1));
+    memchr2_iter(b'(', b')', value).all(|at| {
+        depth = match value.get(at) {
+            Some(b'(') => depth.saturating_add(1),
+            _ => depth.saturating_sub(1),
+        };
+        depth > 0 || at == last
+    }) && depth == 0
 }
 
 /// Bytes that say nothing of where a dlist ends, and occur in any.
@@ -123,7 +148,7 @@ pub enum Verdict {
 /// What an unescaped value looks like.
 pub fn judge(value: &[u8]) -> Verdict {
     let whole = if value.starts_with(b"%(") {
-        dlist(value) == Some((value.len(), false))
+        is_dlist(value)
     } else if is_numbered(value) {
         is_numbered_whole(value)
     } else {
@@ -133,6 +158,7 @@ pub fn judge(value: &[u8]) -> Verdict {
 }
 
 /// Whether `byte` occurs in dlists only within literals (`lib/dlist.c`, `dlist_print`, quotes no byte from 0x80 up).
+#[inline]
 const fn is_odd_in_dlist(byte: u8) -> bool {
     byte >= 0x7F || (byte < 0x1D && !matches!(byte, b'\t' | b'\n' | b'\r'))
 }
@@ -169,6 +195,7 @@ pub fn glued(value: &[u8]) -> Option<Range<usize>> {
 }
 
 /// Whether `byte` does not occur in the names of any Cyrus: controls but its separators 0x1D, 0x1E and 0x1F.
+#[inline]
 pub fn is_odd_in_key(byte: u8) -> bool {
     byte < 0x1D || byte == 0x7F
 }
@@ -184,7 +211,8 @@ mod tests {
         assert_eq!(dlist_len(b"%(A \")\\\")\" B c)"), Some(15));
         assert_eq!(dlist_len(b"%(A {3}\r\n)))) B"), Some(13));
         assert_eq!(dlist_len(b"%(A {3+}\r\n)))) B"), Some(14));
-        for open in [&b"%(T e"[..], b"%(A \")", b"%(A {9}\r\n))", b"T e)", b"", b"%(A {99999999999999999999}\r\n)"] {
+        assert_eq!(dlist_len(b"%(A ()) (x)"), Some(7));
+        for open in [&b"%(T e"[..], b"%(A \")", b"%(A {9}\r\n))", b"T e)", b"", b"%(A (x)", b"%(A {99999999999999999999}\r\n)"] {
             assert_eq!(dlist_len(open), None, "{open:?}");
         }
     }

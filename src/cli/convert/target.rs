@@ -11,7 +11,7 @@ use coroner::formats::record::era::guess as guess_era;
 use coroner::formats::record::{Context, Era, EraGuess, Numbering, Style, Survey, decode};
 use coroner::input::Source;
 use coroner::ops::account::Account;
-use coroner::ops::convert::raw::Raw;
+use coroner::ops::convert::raw::{Raw, Stream};
 use coroner::ops::convert::records::Records;
 use coroner::ops::convert::remarks::{Fate, Remarks};
 use coroner::ops::convert::reverse_acl::ReverseAcls;
@@ -120,26 +120,29 @@ impl Plan<'_, '_, '_> {
         self.lines(raw.pairs(), out)
     }
 
-    /// Copies records as they stand to a database, while `verify` finds out whether the source is sound; if it is not,
-    /// nothing is written, and `None` is the answer.
+    /// Copies records as they stand to a database while they are read, and while `verify` finds out whether the source is
+    /// sound. `None`, and nothing is written, if it is not, if its keys stand in another order than the target's, or if
+    /// the target can't be written so.
     pub fn copy_meanwhile(
         &self,
         verify: impl FnOnce() -> Findings + Send,
     ) -> Result<Option<(Findings, Written)>, Failure> {
-        // First, so that the disk has something to do soon.
-        let (raw, options) = self.raw();
+        let options = database::options(self.format, self.order(true), std::iter::empty::<(&[u8], &[u8])>());
         let damaged = AtomicBool::new(false);
         let verify = || {
             let findings = verify();
             damaged.store(!findings.is_clean(), Ordering::Relaxed);
             findings
         };
+        let mut stream = Stream::new(self.reading, self.format == Format::Flat);
         // No more than is needed is written in vain.
-        let pairs = raw.pairs().take_while(|_| !damaged.load(Ordering::Relaxed));
+        let pairs = stream.by_ref().take_while(|_| !damaged.load(Ordering::Relaxed));
         let (findings, prepared) = beside(verify, || watched("writing", |_| self.prepare(pairs, &options)));
-        // What is wrong with records that are not to be written is of no interest.
-        let findings = findings.filter(Findings::is_clean);
-        findings.map(|findings| Ok((findings, prepared?.appear()?))).transpose()
+        let fits = stream.flat_need().is_none_or(|need| need.style() == options.style);
+        match (findings, prepared) {
+            (Some(findings), Ok(prepared)) if findings.is_clean() && fits => Ok(Some((findings, prepared.appear()?))),
+            _ => Ok(None),
+        }
     }
 
     /// All records as they stand, in the target's order.

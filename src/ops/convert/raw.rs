@@ -1,5 +1,7 @@
 //! Records as they stand, in another order or another container.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
 use super::Held;
@@ -53,6 +55,70 @@ impl<'a> Raw<'a> {
     /// The records.
     pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.parts.iter().flatten().map(|held| (held.key(), held.value()))
+    }
+}
+
+/// Parts of a source that are read side by side, and held until their records were taken.
+const AHEAD: usize = 16;
+
+/// The records of a source in its own order, read while they are taken.
+pub struct Stream<'r, 'a, 's> {
+    reading: &'r Reading<'a, 's>,
+    /// The next part to read.
+    next: usize,
+    ahead: std::vec::IntoIter<Vec<Pair<'a>>>,
+    part: std::vec::IntoIter<Pair<'a>>,
+    /// What a flat file must be like to hold those read so far, if anybody wants to know.
+    need: Option<FlatNeed>,
+}
+
+/// A key and its value.
+type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
+
+impl<'r, 'a, 's> Stream<'r, 'a, 's> {
+    /// All records; `flat` if it is to be known what a flat file of them must be like.
+    pub fn new(reading: &'r Reading<'a, 's>, flat: bool) -> Self {
+        let need = flat.then_some(FlatNeed::Nothing);
+        Stream { reading, next: 0, ahead: Vec::new().into_iter(), part: Vec::new().into_iter(), need }
+    }
+
+    /// What a flat file must be like to hold the records that were taken.
+    pub fn flat_need(&self) -> Option<FlatNeed> {
+        self.need
+    }
+
+    fn read(&mut self) {
+        let end = self.next.saturating_add(AHEAD).min(self.reading.parts());
+        let (reading, flat) = (self.reading, self.need.is_some());
+        let read = |part| {
+            let mut pairs: Vec<Pair<'a>> = Vec::new();
+            reading.walk(part, &mut |record| {
+                pairs.push((record.key, record.value));
+                true
+            });
+            let need = if flat { FlatNeed::of(pairs.iter().map(|(key, value)| (key, value))) } else { FlatNeed::Nothing };
+            (pairs, need)
+        };
+        let (parts, needs): (Vec<_>, Vec<_>) = (self.next..end).into_par_iter().map(read).unzip();
+        self.need = self.need.map(|need| needs.into_iter().max().unwrap_or(need).max(need));
+        self.next = end;
+        self.ahead = parts.into_iter();
+    }
+}
+
+impl<'a> Iterator for Stream<'_, 'a, '_> {
+    type Item = Pair<'a>;
+
+    fn next(&mut self) -> Option<Pair<'a>> {
+        loop {
+            if let Some(pair) = self.part.next() {
+                return Some(pair);
+            }
+            if self.ahead.as_slice().is_empty() && self.next < self.reading.parts() {
+                self.read();
+            }
+            self.part = self.ahead.next()?.into_iter();
+        }
     }
 }
 

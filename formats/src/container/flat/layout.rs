@@ -107,7 +107,7 @@ pub fn bad_escape(raw: &[u8]) -> Option<usize> {
 
 /// Whether a key, unescaped, holds controls that no mailbox's name has. A TAB can be meant: escaped, it does no harm.
 pub fn has_controls(key: &[u8]) -> bool {
-    key.iter().any(|&byte| byte != KEY_END && is_odd_in_key(byte))
+    key.iter().fold(false, |found, &byte| found | (byte != KEY_END && is_odd_in_key(byte)))
 }
 
 /// Whether the escape for TAB is in `raw`.

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::cmp::Ordering;
 
 use bstr::ByteSlice;
-use memchr::memchr;
+use memchr::{memchr, memchr3};
 use rayon::prelude::*;
 
 use super::layout::{self, Style};
@@ -76,11 +76,16 @@ impl<'a> Part<'a> {
     pub(super) fn read(cursor: Cursor<'a>, start: u64, end: u64) -> Option<Self> {
         let found = Cell::new(false);
         let mut sink = |_| found.set(true);
+        let bytes = cursor.span(Span::new(start, end))?;
+        let clean = memchr3(0, b'\r', layout::ESCAPE, bytes).is_none();
         let mut pass = Pass { sink: &mut sink, before: None, in_order: true, styles: Styles::default() };
         let (mut first, mut lines) = (None, 0u64);
         for piece in scan::pieces(cursor, start, end) {
             lines = lines.saturating_add(1);
-            pass.piece(&piece);
+            match clean && is_plain(&piece) {
+                true => pass.follow(&piece),
+                false => pass.piece(&piece),
+            }
             if found.get() {
                 return None;
             }
@@ -91,6 +96,12 @@ impl<'a> Part<'a> {
         let (raw, escaped) = (styles.raw.count > 0, styles.escaped.count > 0);
         (!found.get()).then_some(Part { lines, first: first?, last: before?.key, raw, escaped })
     }
+}
+
+/// Whether a line without NUL, CR and [`layout::ESCAPE`] gives nothing to report but where it stands, as nearly all do.
+fn is_plain(piece: &Piece<'_>) -> bool {
+    let record = piece.shape == Shape::Record && memchr(layout::KEY_END, piece.value).is_none();
+    record && shape::is_dlist(piece.value) && !layout::has_controls(piece.key)
 }
 
 /// What can be said without reading lines.
@@ -173,11 +184,15 @@ impl<'a> Pass<'a, '_, '_> {
         }
     }
 
-    fn record(&mut self, piece: &Piece<'a>) {
-        let before = self.before.replace(*piece);
-        if let Some(before) = before {
+    /// Holds a record against the one in front.
+    fn follow(&mut self, piece: &Piece<'a>) {
+        if let Some(before) = self.before.replace(*piece) {
             self.pair(&before, piece);
         }
+    }
+
+    fn record(&mut self, piece: &Piece<'a>) {
+        self.follow(piece);
         if layout::has_controls(&layout::decode(piece.key)) {
             let odd = "a key with control bytes";
             self.report(&rules::ODD_KEY, piece.key_span(), piece, odd);

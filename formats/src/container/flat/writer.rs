@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::io::{self, Seek, Write};
 
+use memchr::{memchr, memchr2};
+
 use super::layout::{self, Style};
-use super::scan::{self, Shape};
 use crate::container::KeyOrder;
 use crate::container::lay::{self, Batch, Layout};
-use crate::image::Cursor;
+use crate::image::Lines as ImageLines;
 
 /// Why a record can't be written.
 #[derive(Debug, thiserror::Error)]
@@ -89,12 +90,20 @@ impl Layout for Lines {
 
 /// The number of the first record of a batch that the line of its place in `bytes` does not hold.
 fn unlike<K: AsRef<[u8]>, V: AsRef<[u8]>>(bytes: &[u8], batch: &Batch<K, V>) -> Option<u64> {
-    let mut pieces = scan::pieces(Cursor::new(bytes), 0, bytes.len() as u64);
+    // Nothing is escaped in most files.
+    let plain = memchr2(0, layout::ESCAPE, bytes).is_none();
+    let mut lines = ImageLines::new(bytes, 0);
     let mut reads = |key: &[u8], value: &[u8]| {
-        let piece = pieces.next().filter(|piece| piece.shape == Shape::Record);
-        piece.is_some_and(|piece| layout::decode(piece.key) == key && layout::decode(piece.value) == value)
+        let line = lines.next().filter(|line| line.terminated)?;
+        let (found_key, found_value) = line.body.split_at_checked(memchr(layout::KEY_END, line.body)?)?;
+        let found_value = found_value.get(1..)?;
+        let same = match plain {
+            true => found_key == key && found_value == value,
+            false => layout::decode(found_key) == key && layout::decode(found_value) == value,
+        };
+        (same && !key.is_empty() && (plain || memchr(0, line.body).is_none())).then_some(())
     };
-    batch.each().find(|&(_, _, key, value)| !reads(key, value)).map(|(number, ..)| number)
+    batch.each().find(|&(_, _, key, value)| reads(key, value).is_none()).map(|(number, ..)| number)
 }
 
 /// Writes a flat file line by line; [`written_order`] sorts keys as it wants them.
