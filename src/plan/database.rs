@@ -122,6 +122,11 @@ impl Prepared {
         self.safe.file()
     }
 
+    /// What was written.
+    pub fn written(&self) -> Written {
+        self.written
+    }
+
     /// Gives it its name.
     ///
     /// # Errors

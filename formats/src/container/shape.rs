@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2_iter, memchr_iter, memrchr};
+use memchr::{memchr, memchr_iter, memchr3, memchr3_iter, memrchr};
 
 /// Length of the dlist `%(…)` that `value` starts with, up to its closing bracket; `None` if it starts with none or if
 /// the dlist is not closed. `value` is unescaped.
@@ -12,18 +12,10 @@ pub fn dlist_len(value: &[u8]) -> Option<usize> {
     dlist(value).map(|(len, _)| len)
 }
 
-/// Whether `value` is a dlist from end to end, as a Cyrus writes it.
-pub fn is_dlist(value: &[u8]) -> bool {
-    dlist(value) == Some((value.len(), false))
-}
-
-/// The same as [`dlist_len`], and whether it holds bytes outside of literals that a Cyrus only writes in literals.
+/// The same, and whether it holds bytes outside of literals that a Cyrus only writes in literals.
 fn dlist(value: &[u8]) -> Option<(usize, bool)> {
     if !value.starts_with(b"%(") {
         return None;
-    }
-    if is_plain_dlist(value) {
-        return Some((value.len(), false));
     }
     let mut depth = 0usize;
     let mut at = 0usize;
@@ -53,19 +45,28 @@ fn dlist(value: &[u8]) -> Option<(usize, bool)> {
     None
 }
 
-/// Whether `value` is a dlist and nothing else, without strings, literals and odd bytes: most are.
-fn is_plain_dlist(value: &[u8]) -> bool {
+/// Whether some byte is a control but TAB and LF, is none of ASCII, or means more in a dlist than brackets and quotes do.
+/// Asked of many records at once, it need not be asked of each.
+pub fn holds_special(bytes: &[u8]) -> bool {
     // Without an early end the compiler looks at many bytes at once.
-    let special = |byte| matches!(byte, b'"' | b'{') | is_odd_in_dlist(byte);
-    if value.iter().fold(false, |found, &byte| found | special(byte)) {
+    let is_control = |byte: u8| (byte < 0x1D) & (byte != b'\t') & (byte != b'\n');
+    let controls = || bytes.iter().fold(false, |found, &byte| found | is_control(byte));
+    !bytes.is_ascii() || memchr3(b'\\', b'{', 0x7F, bytes).is_some() || controls()
+}
+
+/// Whether `value`, which [holds nothing special](holds_special), is a dlist and nothing else.
+pub fn is_plain_dlist(value: &[u8]) -> bool {
+    if !value.starts_with(b"%(") {
         return false;
     }
-    let (mut depth, last) = (0usize, value.len().saturating_sub(1));
-    memchr2_iter(b'(', b')', value).all(|at| {
-        depth = match value.get(at) {
-            Some(b'(') => depth.saturating_add(1),
-            _ => depth.saturating_sub(1),
-        };
+    let (mut depth, mut quoted, last) = (0usize, false, value.len().saturating_sub(1));
+    memchr3_iter(b'(', b')', b'"', value).all(|at| {
+        match value.get(at) {
+            Some(b'"') => quoted = !quoted,
+            _ if quoted => {}
+            Some(b'(') => depth = depth.saturating_add(1),
+            _ => depth = depth.saturating_sub(1),
+        }
         depth > 0 || at == last
     }) && depth == 0
 }
@@ -148,7 +149,7 @@ pub enum Verdict {
 /// What an unescaped value looks like.
 pub fn judge(value: &[u8]) -> Verdict {
     let whole = if value.starts_with(b"%(") {
-        is_dlist(value)
+        dlist(value) == Some((value.len(), false))
     } else if is_numbered(value) {
         is_numbered_whole(value)
     } else {
@@ -211,9 +212,35 @@ mod tests {
         assert_eq!(dlist_len(b"%(A \")\\\")\" B c)"), Some(15));
         assert_eq!(dlist_len(b"%(A {3}\r\n)))) B"), Some(13));
         assert_eq!(dlist_len(b"%(A {3+}\r\n)))) B"), Some(14));
-        assert_eq!(dlist_len(b"%(A ()) (x)"), Some(7));
-        for open in [&b"%(T e"[..], b"%(A \")", b"%(A {9}\r\n))", b"T e)", b"", b"%(A (x)", b"%(A {99999999999999999999}\r\n)"] {
+        for open in
+            [&b"%(T e"[..], b"%(A \")", b"%(A {9}\r\n))", b"T e)", b"", b"%(A (x)", b"%(A {99999999999999999999}\r\n)"]
+        {
             assert_eq!(dlist_len(open), None, "{open:?}");
+        }
+    }
+
+    #[test]
+    fn what_holds_nothing_special_needs_only_its_brackets_counted() {
+        for byte in 0..=255 {
+            let harmless =
+                matches!(byte, b'\t' | b'\n') || (0x1D..0x7F).contains(&byte) && !matches!(byte, b'\\' | b'{');
+            assert_eq!(holds_special(&[b'a', byte, b'b']), !harmless, "{byte:#x}");
+        }
+        for value in [
+            &b"%(T e)"[..],
+            b"%(A (x)",
+            b"%(A ()) (x)",
+            b"%(N \")(\" B c)",
+            b"%(N \")",
+            b"%(N \"a)",
+            b"%(A %(x lrs) B c)",
+            b"%()",
+            b"%(",
+            b"(A)",
+            b"",
+            b"%(a))",
+        ] {
+            assert_eq!(is_plain_dlist(value), judge(value) == Verdict::Whole && !value.is_empty(), "{value:?}");
         }
     }
 

@@ -122,7 +122,7 @@ impl Plan<'_, '_, '_> {
 
     /// Copies records as they stand to a database while they are read, and while `verify` finds out whether the source is
     /// sound. `None`, and nothing is written, if it is not, if its keys stand in another order than the target's, or if
-    /// the target can't be written so.
+    /// how something is to be escaped hangs on all records.
     pub fn copy_meanwhile(
         &self,
         verify: impl FnOnce() -> Findings + Send,
@@ -134,15 +134,18 @@ impl Plan<'_, '_, '_> {
             damaged.store(!findings.is_clean(), Ordering::Relaxed);
             findings
         };
-        let mut stream = Stream::new(self.reading, self.format == Format::Flat);
+        let mut stream = Stream::new(self.reading);
         // No more than is needed is written in vain.
         let pairs = stream.by_ref().take_while(|_| !damaged.load(Ordering::Relaxed));
         let (findings, prepared) = beside(verify, || watched("writing", |_| self.prepare(pairs, &options)));
-        let fits = stream.flat_need().is_none_or(|need| need.style() == options.style);
-        match (findings, prepared) {
-            (Some(findings), Ok(prepared)) if findings.is_clean() && fits => Ok(Some((findings, prepared.appear()?))),
-            _ => Ok(None),
+        let (Some(findings), Ok(prepared)) = (findings, prepared) else { return Ok(None) };
+        let written = prepared.written();
+        // A line has two bytes beside key and value, and more only if something is escaped.
+        let escaped = self.format == Format::Flat && written.len != stream.len() + 2 * written.records;
+        if escaped || !findings.is_clean() {
+            return Ok(None);
         }
+        Ok(Some((findings, prepared.appear()?)))
     }
 
     /// All records as they stand, in the target's order.

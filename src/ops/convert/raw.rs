@@ -68,39 +68,36 @@ pub struct Stream<'r, 'a, 's> {
     next: usize,
     ahead: std::vec::IntoIter<Vec<Pair<'a>>>,
     part: std::vec::IntoIter<Pair<'a>>,
-    /// What a flat file must be like to hold those read so far, if anybody wants to know.
-    need: Option<FlatNeed>,
+    /// Bytes of the keys and values taken so far.
+    len: u64,
 }
 
 /// A key and its value.
 type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
 impl<'r, 'a, 's> Stream<'r, 'a, 's> {
-    /// All records; `flat` if it is to be known what a flat file of them must be like.
-    pub fn new(reading: &'r Reading<'a, 's>, flat: bool) -> Self {
-        let need = flat.then_some(FlatNeed::Nothing);
-        Stream { reading, next: 0, ahead: Vec::new().into_iter(), part: Vec::new().into_iter(), need }
+    /// All records.
+    pub fn new(reading: &'r Reading<'a, 's>) -> Self {
+        Stream { reading, next: 0, ahead: Vec::new().into_iter(), part: Vec::new().into_iter(), len: 0 }
     }
 
-    /// What a flat file must be like to hold the records that were taken.
-    pub fn flat_need(&self) -> Option<FlatNeed> {
-        self.need
+    /// Bytes of the keys and values that were taken.
+    pub fn len(&self) -> u64 {
+        self.len
     }
 
     fn read(&mut self) {
         let end = self.next.saturating_add(AHEAD).min(self.reading.parts());
-        let (reading, flat) = (self.reading, self.need.is_some());
+        let reading = self.reading;
         let read = |part| {
             let mut pairs: Vec<Pair<'a>> = Vec::new();
             reading.walk(part, &mut |record| {
                 pairs.push((record.key, record.value));
                 true
             });
-            let need = if flat { FlatNeed::of(pairs.iter().map(|(key, value)| (key, value))) } else { FlatNeed::Nothing };
-            (pairs, need)
+            pairs
         };
-        let (parts, needs): (Vec<_>, Vec<_>) = (self.next..end).into_par_iter().map(read).unzip();
-        self.need = self.need.map(|need| needs.into_iter().max().unwrap_or(need).max(need));
+        let parts: Vec<_> = (self.next..end).into_par_iter().map(read).collect();
         self.next = end;
         self.ahead = parts.into_iter();
     }
@@ -112,6 +109,7 @@ impl<'a> Iterator for Stream<'_, 'a, '_> {
     fn next(&mut self) -> Option<Pair<'a>> {
         loop {
             if let Some(pair) = self.part.next() {
+                self.len += (pair.0.len() + pair.1.len()) as u64;
                 return Some(pair);
             }
             if self.ahead.as_slice().is_empty() && self.next < self.reading.parts() {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr2_iter};
+use memchr::{memchr, memchr2, memchr2_iter, memchr3};
 
 use crate::container::shape::is_odd_in_key;
 
@@ -76,8 +76,7 @@ fn decode_if(raw: &[u8], escaped: impl Fn(Option<u8>) -> bool) -> Cow<'_, [u8]> 
 
 /// Escapes a key or value as 2.5 and later do; borrowed when nothing needs it.
 pub fn encode(plain: &[u8]) -> Cow<'_, [u8]> {
-    // Without an early end the compiler looks at many bytes at once.
-    if !plain.iter().fold(false, |found, &byte| found | needs_escape(byte)) {
+    if memchr3(0, b'\r', b'\n', plain).is_none() && memchr2(b'\t', ESCAPE, plain).is_none() {
         return Cow::Borrowed(plain);
     }
     let mut raw = Vec::with_capacity(plain.len().saturating_add(8));

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::cmp::Ordering;
 
 use bstr::ByteSlice;
-use memchr::{memchr, memchr3};
+use memchr::memchr;
 use rayon::prelude::*;
 
 use super::layout::{self, Style};
@@ -76,13 +76,12 @@ impl<'a> Part<'a> {
     pub(super) fn read(cursor: Cursor<'a>, start: u64, end: u64) -> Option<Self> {
         let found = Cell::new(false);
         let mut sink = |_| found.set(true);
-        let bytes = cursor.span(Span::new(start, end))?;
-        let clean = memchr3(0, b'\r', layout::ESCAPE, bytes).is_none();
+        let plain = !shape::holds_special(cursor.span(Span::new(start, end))?);
         let mut pass = Pass { sink: &mut sink, before: None, in_order: true, styles: Styles::default() };
         let (mut first, mut lines) = (None, 0u64);
         for piece in scan::pieces(cursor, start, end) {
             lines = lines.saturating_add(1);
-            match clean && is_plain(&piece) {
+            match plain && is_plain(&piece) {
                 true => pass.follow(&piece),
                 false => pass.piece(&piece),
             }
@@ -98,10 +97,10 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Whether a line without NUL, CR and [`layout::ESCAPE`] gives nothing to report but where it stands, as nearly all do.
+/// Whether a line that [holds nothing special](shape::holds_special) gives nothing to report but where it stands.
 fn is_plain(piece: &Piece<'_>) -> bool {
     let record = piece.shape == Shape::Record && memchr(layout::KEY_END, piece.value).is_none();
-    record && shape::is_dlist(piece.value) && !layout::has_controls(piece.key)
+    record && shape::is_plain_dlist(piece.value)
 }
 
 /// What can be said without reading lines.
