@@ -116,22 +116,15 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     };
     let format = args.to.map_or_else(|| target::container_of(database.format()), FormatName::format);
     target::check(&args.output, common.json, format)?;
-    let presumed = Reading::presumed(&source, &*database);
-    let plan = target::Plan {
-        output: &args.output,
-        force: args.force,
-        strict: args.strict,
-        source: &source,
-        reading: &presumed,
-        format,
-        order: common.order.map(|name| name.order()),
-    };
     let mut remarks = match args.report {
         Some(_) => Remarks::keeping(usize::MAX),
         None => Remarks::default(),
     };
     let copied = match copies_a_database(args, &*database, format) {
-        true => plan.copy_meanwhile(|| verified(&*database, KEPT_PER_RULE))?,
+        true => {
+            let presumed = Reading::presumed(&source, &*database);
+            plan_for(args, common, &source, &presumed, format).copy_meanwhile(|| verified(&*database, KEPT_PER_RULE))?
+        }
         false => None,
     };
     let (findings, written) = match copied {
@@ -142,7 +135,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         None => {
             let reading = watched("verifying", |_| Reading::new(&source, &*database))?;
             say_findings(&source.name(), &reading.findings);
-            let plan = target::Plan { reading: &reading, ..plan };
+            let plan = plan_for(args, common, &source, &reading, format);
             let written = match converter(args, common, &reading, &*database, format)? {
                 None => plan.copy(out)?,
                 Some(converter) => plan.convert(&converter, &mut remarks, out)?,
@@ -160,6 +153,18 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         false => told.print(args.output.as_os_str() == "-", out)?,
     }
     Ok(Outcome::findings_if(!remarks.is_lossless() || !findings.is_clean()))
+}
+
+/// What is to be written of the records of a reading.
+fn plan_for<'p, 'a, 's>(
+    args: &'p Args,
+    common: &Common,
+    source: &'p Source,
+    reading: &'p Reading<'a, 's>,
+    format: Format,
+) -> target::Plan<'p, 'a, 's> {
+    let order = common.order.map(|name| name.order());
+    target::Plan { output: &args.output, force: args.force, strict: args.strict, source, reading, format, order }
 }
 
 /// Whether it takes entries, not records, to get from a format to another.

@@ -85,11 +85,14 @@ impl Namespace {
 
     /// The local part of an address that mail for this mailbox goes to.
     pub fn local_part(self, internal: &[u8]) -> Vec<u8> {
-        let Some(below) = internal.strip_prefix(b"user.") else {
-            return [b"+", &self.external(internal, b"")[..]].concat();
-        };
+        let shared = || [b"+", &self.external(internal, b"")[..]].concat();
+        let Some(below) = internal.strip_prefix(b"user.") else { return shared() };
         let end = below.iter().position(|&byte| byte == b'.').unwrap_or(below.len());
         let (user, folder) = below.split_at_checked(end).unwrap_or((below, b""));
+        if user.contains(&b'+') {
+            // In front of a folder it would end the user's name.
+            return shared();
+        }
         let mut local: Vec<u8> = user.iter().map(|&byte| if byte == b'^' { b'.' } else { byte }).collect();
         if let Some(folder) = folder.strip_prefix(b".") {
             local.push(b'+');
@@ -121,4 +124,23 @@ fn home(user: &[u8]) -> Vec<u8> {
 fn is_utf7(name: &[u8]) -> bool {
     let coded = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b',');
     name.split(|&byte| byte == b'&').skip(1).all(|rest| rest.iter().find(|byte| !coded(byte)) == Some(&b'-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_leads_back_to_its_mailbox() {
+        for separator in [b'.', b'/'] {
+            let namespace = Namespace { separator };
+            for name in
+                ["user.anna", "user.anna.x", "shared.x", "user.a^b.c^d", "user.a+b", "user.;+x", "user.+", "a+b"]
+            {
+                let local = namespace.local_part(name.as_bytes());
+                let back = namespace.recipient(&local).map(|name| String::from_utf8_lossy(&name).into_owned());
+                assert_eq!(back.as_deref(), Some(name), "{}", String::from_utf8_lossy(&local));
+            }
+        }
+    }
 }
