@@ -10,6 +10,7 @@ use coroner::failure::Failure;
 use coroner::formats::container::{Confidence, CyrusOutcome, Database, Format, KeyOrder, Record, Written};
 use coroner::input::{Source, usual_order};
 use coroner::ops::account::{self, Account};
+use coroner::ops::convert::raw::Stream;
 use coroner::ops::convert::remarks::Remarks;
 use coroner::ops::entries::Decoder;
 use coroner::ops::reading::Reading;
@@ -222,11 +223,12 @@ fn write(
     if !format.is_dump() && !matches!(from, Format::Json | Format::Text) {
         let order = target_order(format, Some(recovery.order).filter(|_| from == format));
         recovery.sort(format, order);
-        let pairs = || recovery.records.iter().map(|recovered| (recovered.record.key, recovered.record.value));
+        let reading = Reading::kept(recovery, format);
         let like = source.metadata();
         let target = Target { path, overwrite: args.force, like: like.as_ref() };
-        let options = database::options(format, order, pairs());
-        return watched("writing", |_| database::write(target, format, pairs(), &options)).map(Some);
+        let options = database::options(format, order, Stream::new(&reading));
+        let records = Stream::new(&reading);
+        return watched("writing", |_| database::write(target, format, records, &options)).map(Some);
     }
     // In the order that a database recovered to the source's format would have.
     let like = container_of(from);
