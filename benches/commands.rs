@@ -16,6 +16,7 @@ use std::io::Write;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -44,12 +45,22 @@ fn run(program: &str, arguments: &[&Path], options: &[&str], output: &Path) -> R
         .spawn()
         .expect("the command starts");
     let status = PathBuf::from(format!("/proc/{}/status", child.id()));
-    let mut memory_kib = 0;
-    while child.try_wait().expect("a child").is_none() {
-        memory_kib = memory_kib.max(anonymous(&status));
-        thread::sleep(Duration::from_millis(1));
-    }
-    Run { time: from.elapsed(), memory_kib }
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let watching = scope.spawn(|| {
+            let mut memory_kib = 0;
+            // As seldom as tells enough: there are few processors.
+            while !ended.load(Ordering::Relaxed) {
+                memory_kib = memory_kib.max(anonymous(&status));
+                thread::sleep(Duration::from_millis(5));
+            }
+            memory_kib
+        });
+        child.wait().expect("a child");
+        let time = from.elapsed();
+        ended.store(true, Ordering::Relaxed);
+        Run { time, memory_kib: watching.join().expect("a number") }
+    })
 }
 
 /// `RssAnon` of a process in KiB.

@@ -141,7 +141,7 @@ impl Plan<'_, '_, '_> {
         let (Some(findings), Ok(prepared)) = (findings, prepared) else { return Ok(None) };
         let written = prepared.written();
         // A line has two bytes beside key and value, and more only if something is escaped.
-        let escaped = self.format == Format::Flat && written.len != stream.len() + 2 * written.records;
+        let escaped = self.format == Format::Flat && written.len != stream.bytes_taken() + 2 * written.records;
         if escaped || !findings.is_clean() {
             return Ok(None);
         }

@@ -69,7 +69,7 @@ pub struct Stream<'r, 'a, 's> {
     ahead: std::vec::IntoIter<Vec<Pair<'a>>>,
     part: std::vec::IntoIter<Pair<'a>>,
     /// Bytes of the keys and values taken so far.
-    len: u64,
+    taken: u64,
 }
 
 /// A key and its value.
@@ -78,12 +78,12 @@ type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 impl<'r, 'a, 's> Stream<'r, 'a, 's> {
     /// All records.
     pub fn new(reading: &'r Reading<'a, 's>) -> Self {
-        Stream { reading, next: 0, ahead: Vec::new().into_iter(), part: Vec::new().into_iter(), len: 0 }
+        Stream { reading, next: 0, ahead: Vec::new().into_iter(), part: Vec::new().into_iter(), taken: 0 }
     }
 
     /// Bytes of the keys and values that were taken.
-    pub fn len(&self) -> u64 {
-        self.len
+    pub fn bytes_taken(&self) -> u64 {
+        self.taken
     }
 
     fn read(&mut self) {
@@ -109,7 +109,7 @@ impl<'a> Iterator for Stream<'_, 'a, '_> {
     fn next(&mut self) -> Option<Pair<'a>> {
         loop {
             if let Some(pair) = self.part.next() {
-                self.len += (pair.0.len() + pair.1.len()) as u64;
+                self.taken += (pair.0.len() + pair.1.len()) as u64;
                 return Some(pair);
             }
             if self.ahead.as_slice().is_empty() && self.next < self.reading.parts() {
