@@ -123,6 +123,9 @@ impl Plan<'_, '_, '_> {
     /// Copies records as they stand to a database while they are read, and while `verify` finds out whether the source is
     /// sound. `None`, and nothing is written, if it is not, if its keys stand in another order than the target's, or if
     /// how something is to be escaped hangs on all records.
+    ///
+    /// # Errors
+    /// What keeps a sound source in the target's order from being written: it would do so again.
     pub fn copy_meanwhile(
         &self,
         verify: impl FnOnce() -> Findings + Send,
@@ -138,11 +141,16 @@ impl Plan<'_, '_, '_> {
         // No more than is needed is written in vain.
         let pairs = stream.by_ref().take_while(|_| !damaged.load(Ordering::Relaxed));
         let (findings, prepared) = beside(verify, || watched("writing", |_| self.prepare(pairs, &options)));
-        let (Some(findings), Ok(prepared)) = (findings, prepared) else { return Ok(None) };
+        let Some(findings) = findings.filter(Findings::is_clean) else { return Ok(None) };
+        let prepared = match prepared {
+            Ok(prepared) => prepared,
+            Err(failure) if stream.ascends(options.order) => return Err(failure),
+            Err(_) => return Ok(None),
+        };
         let written = prepared.written();
         // A line has two bytes beside key and value, and more only if something is escaped.
         let escaped = self.format == Format::Flat && written.len != stream.bytes_taken() + 2 * written.records;
-        if escaped || !findings.is_clean() {
+        if escaped {
             return Ok(None);
         }
         Ok(Some((findings, prepared.appear()?)))

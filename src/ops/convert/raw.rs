@@ -81,6 +81,16 @@ impl<'r, 'a, 's> Stream<'r, 'a, 's> {
         Stream { reading, next: 0, ahead: Vec::new().into_iter(), part: Vec::new().into_iter(), taken: 0 }
     }
 
+    /// Whether the keys of all records of the source ascend in `order`.
+    pub fn ascends(&self, order: KeyOrder) -> bool {
+        let mut last: Option<Pair<'a>> = None;
+        Stream::new(self.reading).all(|pair| {
+            let follows = last.as_ref().is_none_or(|last| order.compare(&last.0, &pair.0).is_lt());
+            last = Some(pair);
+            follows
+        })
+    }
+
     /// Bytes of the keys and values that were taken.
     pub fn bytes_taken(&self) -> u64 {
         self.taken

@@ -147,5 +147,8 @@ mod tests {
         assert_eq!(decode(&encode(&all)).as_ref(), all);
         assert_eq!(decode_as_cyrus(&encode(&all)).as_ref(), all);
         assert_eq!(bad_escape(&encode(&all)), None);
+        for byte in all {
+            assert_eq!(matches!(encode(&[byte]), Cow::Owned(_)), needs_escape(byte), "{byte:#x}");
+        }
     }
 }
