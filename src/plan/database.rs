@@ -1,13 +1,14 @@
 //! Writes a database file: whole, read back and compared before it gets its name.
 
 use std::fs::{File, Metadata};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::ledger;
 use super::safe_file::SafeFile;
 use crate::failure::Failure;
-use crate::formats::container::{self, Depth, Format, KeyOrder, WriteOptions, Written, flat};
+use crate::formats::container::{self, Depth, Format, KeyOrder, WriteError, WriteOptions, Written, flat};
 use crate::formats::finding::Severity;
 use crate::formats::image::Image;
 use crate::input::usual_order;
@@ -151,9 +152,17 @@ pub fn prepare<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     if let Some(source) = target.like {
         safe.take_after(source)?;
     }
-    let next = "nothing was written: try another format with --to";
     let (written, ledger) = ledger::write(safe.file(), |out| container::write(out, format, records, options));
-    let written = written.map_err(|error| Failure::file(target.path, error, next))?;
+    let written = written.map_err(|error| {
+        let next = match &error {
+            // The system's word; what a format can't hold is invalid input.
+            WriteError::Io(error) if error.kind() != ErrorKind::InvalidInput => {
+                "nothing was written: make room there, or name another place with -o"
+            }
+            _ => "nothing was written: try another format with --to",
+        };
+        Failure::file(target.path, error, next)
+    })?;
     let proof = container::read_back(format, options).filter(|_| ledger.is_large());
     safe.check(|file| match ledger.read_back(file, proof.as_deref())? {
         Some(records) if records == written.records => Ok(()),
