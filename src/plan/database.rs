@@ -96,8 +96,8 @@ pub fn unwritable(byte: u8) -> bool {
 
 /// Writes `records`, which stand in the order of `options`, as a new file.
 ///
-/// The encoder decodes what it made and holds it against the records; what is read back is held against what it made, and
-/// shown to be sound: a large file while it is read, another one as a file that came from somewhere else.
+/// The encoder decodes what it made and holds it against the records; what is read back is held against what it made. That it
+/// is sound is shown of a large file by what the encoder saw, of another one as of a file that came from somewhere else.
 ///
 /// # Errors
 /// When the format can't hold a record, when a system call fails, or when what is read back is not what was written. The
@@ -152,8 +152,8 @@ pub fn prepare<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     if let Some(source) = target.like {
         safe.take_after(source)?;
     }
-    let (written, ledger) = ledger::write(safe.file(), |out| container::write(out, format, records, options));
-    let written = written.map_err(|error| {
+    let (written, ledger) = ledger::write(safe.file(), |out| container::write_proving(out, format, records, options));
+    let (written, proof) = written.map_err(|error| {
         let next = match &error {
             // The system's word; what a format can't hold is invalid input.
             WriteError::Io(error) if error.kind() != ErrorKind::InvalidInput => {
@@ -163,8 +163,8 @@ pub fn prepare<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
         };
         Failure::file(target.path, error, next)
     })?;
-    let proof = container::read_back(format, options).filter(|_| ledger.is_large());
-    safe.check(|file| match ledger.read_back(file, proof.as_deref())? {
+    let proof = proof.filter(|_| ledger.is_large());
+    safe.check(|file| match ledger.read_back(file, proof)? {
         Some(records) if records == written.records => Ok(()),
         _ => verify(file, format),
     })?;

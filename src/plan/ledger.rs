@@ -13,12 +13,12 @@ use std::thread::JoinHandle;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use crate::formats::container::{ReadBack, Stretch};
+use crate::formats::container::Proof;
 use crate::formats::image::Image;
 
 /// Bytes that are written before the disk is told to begin with them.
 const SYNCED: u64 = 32 << 20;
-/// A file of more bytes is worth showing to be sound while it is read.
+/// A file of more bytes is worth showing to be sound by what was seen while it was written.
 const LARGE: u64 = 4 << 20;
 
 /// Lets `work` write to an empty file; comes back with its answer, and with what the file then must hold.
@@ -128,26 +128,26 @@ impl Seek for Writing<'_> {
 }
 
 impl Ledger {
-    /// Whether the file is worth being shown to be sound while it is read back.
+    /// Whether the file is worth being shown to be sound by what was seen while it was written.
     pub fn is_large(&self) -> bool {
         self.len > LARGE
     }
 
-    /// Reads the file back; if it is not what was written, says where. `records` looks at what is read: the number of
+    /// Reads the file back; if it is not what was written, says where. With the `proof` of what was written: the number of
     /// records, if they are shown to be sound.
     ///
     /// # Errors
     /// What is wrong, or what the system says.
-    pub fn read_back(mut self, file: &File, records: Option<&dyn ReadBack>) -> Result<Option<u64>, String> {
+    pub fn read_back(mut self, file: &File, proof: Option<Proof>) -> Result<Option<u64>, String> {
         let gone = |_| Err(io::Error::other("the thread that syncs has died"));
         let synced = self.synced.take();
-        let sound = self.look(file, records)?;
+        let sound = self.look(file, proof)?;
         let synced = synced.map_or(Ok(()), |thread| thread.join().unwrap_or_else(gone));
         synced.map_err(|error| format!("syncing it to the disk: {error}"))?;
         Ok(sound)
     }
 
-    fn look(&mut self, file: &File, records: Option<&dyn ReadBack>) -> Result<Option<u64>, String> {
+    fn look(&mut self, file: &File, proof: Option<Proof>) -> Result<Option<u64>, String> {
         let image = Image::open(file).map_err(|error| error.to_string())?;
         if image.len() as u64 != self.len {
             return Err(format!("it has {} bytes, and {} were written", image.len(), self.len));
@@ -155,24 +155,12 @@ impl Ledger {
         self.patches.sort_unstable_by_key(|(offset, _)| *offset);
         let ends = self.pieces.iter().skip(1).map(|&(start, _)| start).chain([self.len]);
         let pieces: Vec<_> = self.pieces.iter().zip(ends).map(|(&(start, sum), end)| (start..end, sum)).collect();
-        let front_len = records.map_or(0, |records| records.front_len());
-        let look = |(range, sum): (Range<u64>, u128)| {
-            let bytes = between(&image, &range);
-            if self.sum(bytes, &range) != Some(sum) {
-                return Err(format!("the bytes from 0x{:X} on are not those that were written", range.start));
-            }
-            let start = range.start.max(front_len);
-            let mut stretch = Stretch::new(start);
-            let taken = records.map(|records| records.take(&mut stretch, between(&image, &(start..range.end))));
-            Ok(taken.flatten().map(|_| stretch))
-        };
-        let looked: Vec<Option<Stretch>> = pieces.into_par_iter().map(look).collect::<Result<_, _>>()?;
-        let stretches: Option<Vec<Stretch>> = looked.into_iter().collect();
-        let Some((records, mut stretches)) = records.zip(stretches) else { return Ok(None) };
-        // What stands in front of the records, and behind them, is in pieces of its own.
-        stretches.retain(|stretch| stretch.records > 0);
-        let end = stretches.last().map_or(front_len, |last| last.end);
-        Ok(records.join(&stretches, between(&image, &(0..front_len)), between(&image, &(end..self.len))))
+        pieces.into_par_iter().try_for_each(|(range, sum)| {
+            let same = self.sum(between(&image, &range), &range) == Some(sum);
+            let wrong = || format!("the bytes from 0x{:X} on are not those that were written", range.start);
+            same.then_some(()).ok_or_else(wrong)
+        })?;
+        Ok(proof.and_then(|proof| proof.shows(&image)))
     }
 
     /// The sum of a piece as it was before patches were made; `None` if a patch is not there.
@@ -208,7 +196,7 @@ fn between<'b>(bytes: &'b [u8], range: &Range<u64>) -> &'b [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats::container::{self, Format, KeyOrder, WriteOptions, flat, read_back};
+    use crate::formats::container::{self, Format, KeyOrder, WriteOptions, flat};
 
     #[test]
     fn pieces_and_patches_land_where_they_belong_and_read_back() {
@@ -255,29 +243,33 @@ mod tests {
     #[test]
     fn records_of_many_pieces_are_shown_to_be_sound() {
         let options = WriteOptions { order: KeyOrder::Unsigned, time: 1, style: flat::Style::Escaped };
+        let other = |format| {
+            let record = [("key", "value")];
+            container::write_proving(&mut io::Cursor::new(Vec::new()), format, record, &options).unwrap().1
+        };
         for format in [Format::Twoskip, Format::Skiplist, Format::Twom] {
-            let proof = read_back(format, &options).unwrap();
             // Many records, and some that are long.
             for (count, len) in [(1, 5 << 20), (20_000_u64, 250), (60_000, 300), (6, 8 << 20)] {
                 let made = || {
                     let value = "v".repeat(len);
                     let records = (0..count).map(|i| (format!("key {i:08}"), value.as_str()));
                     let file = tempfile::tempfile_in(".").unwrap();
-                    let (written, ledger) = write(&file, |out| container::write(out, format, records, &options));
-                    assert_eq!(written.unwrap().records, count);
+                    let (written, ledger) =
+                        write(&file, |out| container::write_proving(out, format, records, &options));
+                    let (written, proof) = written.unwrap();
+                    assert_eq!(written.records, count);
                     assert!(ledger.is_large(), "{count} records of {len} bytes: {} bytes", ledger.len);
-                    (file, ledger)
+                    (file, ledger, proof)
                 };
-                let (file, ledger) = made();
-                assert_eq!(ledger.read_back(&file, Some(&*proof)), Ok(Some(count)), "{format}, {count} of {len}");
-                // Records of another format say nothing, and are no error.
-                let other = if format == Format::Skiplist { Format::Twoskip } else { Format::Skiplist };
-                let other = read_back(other, &options).unwrap();
-                let (file, ledger) = made();
-                assert_eq!(ledger.read_back(&file, Some(&*other)), Ok(None));
-                let (file, ledger) = made();
+                let (file, ledger, proof) = made();
+                assert!(proof.is_some());
+                assert_eq!(ledger.read_back(&file, proof), Ok(Some(count)), "{format}, {count} of {len}");
+                let (file, ledger, proof) = made();
                 file.write_all_at(b"!", ledger.len / 2).unwrap();
-                assert!(ledger.read_back(&file, Some(&*proof)).is_err());
+                assert!(ledger.read_back(&file, proof).is_err());
+                // The proof of other records says nothing, and is no error.
+                let (file, ledger, _) = made();
+                assert_eq!(ledger.read_back(&file, other(format)), Ok(None));
             }
         }
     }

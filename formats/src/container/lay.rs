@@ -8,7 +8,7 @@
 
 use std::io::{self, Seek, SeekFrom, Write};
 
-use super::read_back::Found;
+use super::proof::{Found, Stretch};
 
 /// A batch has two to this power of numbers: some 1 to 2 MiB of mailboxes.
 const BATCH_BITS: u8 = 13;
@@ -35,7 +35,8 @@ pub(super) trait Layout: Sync {
     where
         K: AsRef<[u8]>,
         V: AsRef<[u8]>;
-    /// Puts the bytes of a placed batch into its buffer, and holds what it finds there against the records.
+    /// Puts the bytes of a placed batch into its buffer, holds what it finds there against the records, and says what they
+    /// show of themselves.
     ///
     /// # Errors
     /// If the format can't hold a record there.
@@ -60,12 +61,14 @@ pub(super) struct Batch<K, V> {
     pub next: Option<u64>,
     /// Its bytes.
     pub bytes: Vec<u8>,
+    /// What its records show of themselves, with offsets in its bytes; `None` if more than that is to be looked at.
+    pub shown: Option<Stretch>,
 }
 
 impl<K, V> Default for Batch<K, V> {
     fn default() -> Self {
         let (records, offsets, bytes) = (Vec::new(), Vec::new(), Vec::new());
-        Batch { number: 0, records, before: None, offsets, start: 0, next: None, bytes }
+        Batch { number: 0, records, before: None, offsets, start: 0, next: None, bytes, shown: None }
     }
 }
 
@@ -108,6 +111,10 @@ struct Line<'l, L: Layout, I, K, V> {
     last: Option<Batch<K, V>>,
     /// Batches that were written, to be filled again.
     spare: Vec<Batch<K, V>>,
+    /// Bytes that were written.
+    written: u64,
+    /// What the records in them show of themselves.
+    shown: Option<Vec<Stretch>>,
 }
 
 impl<L, I, K, V> Line<'_, L, I, K, V>
@@ -140,7 +147,7 @@ where
     fn step(
         &mut self,
         out: &mut impl Write,
-        before: Vec<Batch<K, V>>,
+        mut before: Vec<Batch<K, V>>,
         group: &mut [Batch<K, V>],
     ) -> Result<Vec<Batch<K, V>>, L::Error> {
         let layout = self.layout;
@@ -149,8 +156,14 @@ where
             for (batch, encoded) in group.iter_mut().zip(&mut encoded) {
                 scope.spawn(move |_| *encoded = layout.encode(batch));
             }
-            for batch in &before {
+            for batch in &mut before {
                 out.write_all(&batch.bytes)?;
+                let (start, len) = (self.written, batch.bytes.len() as u64);
+                self.written += len;
+                self.shown = self.shown.take().zip(batch.shown.take()).map(|(mut all, shown)| {
+                    all.push(shown.moved(start));
+                    all
+                });
             }
             self.spare.extend(before);
             self.group()
@@ -160,8 +173,17 @@ where
     }
 }
 
-/// Writes a whole file from the current place of `out` on, which is taken as offset 0; answers the number of records and
-/// the length of the file.
+/// What was written.
+pub(super) struct Laid {
+    /// Number of records.
+    pub records: u64,
+    /// Length of the file.
+    pub len: u64,
+    /// What the records show of themselves; `None` if more than that is to be looked at.
+    pub shown: Option<Vec<Stretch>>,
+}
+
+/// Writes a whole file from the current place of `out` on, which is taken as offset 0.
 ///
 /// # Errors
 /// What the layout says of the records, and the system of writing.
@@ -169,7 +191,7 @@ pub(super) fn write<L, W, K, V>(
     layout: &L,
     out: &mut W,
     records: impl IntoIterator<Item = (K, V)>,
-) -> Result<(u64, u64), L::Error>
+) -> Result<Laid, L::Error>
 where
     L: Layout,
     W: Write + Seek,
@@ -177,9 +199,11 @@ where
     V: AsRef<[u8]> + Send,
 {
     let begin = out.stream_position()?;
-    out.write_all(&layout.front())?;
-    let (places, records) = (L::Places::default(), records.into_iter().fuse());
-    let mut line = Line { layout, places, records, number: 1, last: None, spare: Vec::new() };
+    let front = layout.front();
+    out.write_all(&front)?;
+    let (places, records, written) = (L::Places::default(), records.into_iter().fuse(), front.len() as u64);
+    let shown = Some(Vec::new());
+    let mut line = Line { layout, places, records, number: 1, last: None, spare: Vec::new(), written, shown };
     let (mut before, mut group) = (Vec::new(), line.group()?);
     while !group.is_empty() || !before.is_empty() {
         let behind = line.step(out, before, &mut group)?;
@@ -195,7 +219,7 @@ where
     }
     out.seek(SeekFrom::Start(end))?;
     out.flush()?;
-    Ok((count, end - begin))
+    Ok(Laid { records: count, len: end - begin, shown: line.shown })
 }
 
 /// A record and where it leads.
@@ -231,14 +255,18 @@ pub(super) trait Node: Sync {
     fn place(&self, number: u64, end: u64, level: u8, key: &[u8], value: &[u8]) -> Result<(u64, u64), Self::Error>;
     /// Puts a record behind what is in `bytes`, which start at offset `start` of the file.
     fn put(&self, bytes: &mut Vec<u8>, start: u64, record: &Placed<'_>);
-    /// Whether exactly this record stands in `bytes` at `from`, its sums apart; answers where it ends.
-    fn reads(&self, bytes: &[u8], start: u64, from: usize, record: &Placed<'_>) -> Option<usize>;
-    /// The record that follows in `bytes` at `from`, every sum of it looked at, with its pointers; `None` if no more than a
-    /// part of one does, or something else does.
+    /// The record that follows in `bytes` at `from`, with its pointers; `None` if no more than a part of one does, or
+    /// something else does. `summed`: its sums were made of these very bytes and need no look.
     ///
     /// # Errors
     /// `None` if it is not as it should be.
-    fn found<'b>(&self, bytes: &'b [u8], from: usize, pointers: &mut [u64; LEVELS]) -> Option<Option<Found<'b>>>;
+    fn found<'b>(
+        &self,
+        bytes: &'b [u8],
+        from: usize,
+        pointers: &mut [u64; LEVELS],
+        summed: bool,
+    ) -> Option<Option<Found<'b>>>;
     /// The bytes of a record that hold pointers or depend on them, and where they start in it.
     fn head(&self, key_len: u64, value_len: u64, pointers: &[u64]) -> (u64, Vec<u8>);
     /// What stands behind `count` records that end at `end`, and what in front of them, with the pointers of the head.
@@ -348,7 +376,8 @@ impl<N: Node> Layout for List<N> {
     fn encode<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, batch: &mut Batch<K, V>) -> Result<(), N::Error> {
         let mut bytes = std::mem::take(&mut batch.bytes);
         bytes.clear();
-        let mut read = 0;
+        let (mut read, mut found_pointers) = (0, [0; LEVELS]);
+        let mut shown = Stretch::new(0);
         for ((number, before, key, value), &offset) in batch.each().zip(&batch.offsets) {
             self.0.admit(number, before, key)?;
             let mut pointers = [0; LEVELS];
@@ -358,8 +387,21 @@ impl<N: Node> Layout for List<N> {
             }
             let record = Placed { offset, key, value, pointers };
             self.0.put(&mut bytes, batch.start, &record);
-            let end = self.0.reads(&bytes, batch.start, read, &record).filter(|&end| end == bytes.len());
-            read = end.ok_or_else(|| io::Error::other(format!("record {number} does not read back")))?;
+            let found = self.0.found(&bytes, read, &mut found_pointers, true).flatten();
+            let found = found.filter(|found| found.is(&record, &found_pointers, batch.start, bytes.len()));
+            let taken = found.and_then(|found| {
+                read = found.range.end;
+                if number == batch.number && List::<N>::is_late(number) {
+                    shown.start = read as u64;
+                    return Some(());
+                }
+                shown.push(offset, &found, &found_pointers)
+            });
+            taken.ok_or_else(|| io::Error::other(format!("record {number} does not read back")))?;
+        }
+        shown.end = read as u64;
+        if let Some((key, _)) = batch.records.last() {
+            shown.last.extend_from_slice(key.as_ref());
         }
         if let (true, Some((key, value)), Some(offset)) =
             (List::<N>::is_late(batch.number), batch.records.first(), batch.offsets.first())
@@ -372,6 +414,7 @@ impl<N: Node> Layout for List<N> {
             late.unwrap_or_default().fill(0);
         }
         batch.bytes = bytes;
+        batch.shown = Some(shown);
         Ok(())
     }
 

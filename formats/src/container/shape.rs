@@ -56,19 +56,20 @@ pub fn holds_special(bytes: &[u8]) -> bool {
 
 /// Whether `value`, which [holds nothing special](holds_special), is a dlist and nothing else.
 pub fn is_plain_dlist(value: &[u8]) -> bool {
-    if !value.starts_with(b"%(") {
-        return false;
-    }
-    let (mut depth, mut quoted, last) = (0usize, false, value.len().saturating_sub(1));
-    memchr3_iter(b'(', b')', b'"', value).all(|at| {
-        match value.get(at) {
+    // Most end with the brackets of the ACL and of all: few are left to look for.
+    let Some(rest) = value.strip_prefix(b"%(").and_then(|rest| rest.strip_suffix(b")")) else { return false };
+    let (inner, open) = rest.strip_suffix(b")").map_or((rest, 1), |inner| (inner, 2usize));
+    let (mut depth, mut quoted) = (1usize, false);
+    let nested = memchr3_iter(b'(', b')', b'"', inner).all(|at| {
+        match inner.get(at) {
             Some(b'"') => quoted = !quoted,
             _ if quoted => {}
             Some(b'(') => depth = depth.saturating_add(1),
             _ => depth = depth.saturating_sub(1),
         }
-        depth > 0 || at == last
-    }) && depth == 0
+        depth > 0
+    });
+    nested && depth == open && !quoted
 }
 
 /// Bytes that say nothing of where a dlist ends, and occur in any.

@@ -1,8 +1,9 @@
 //! The registry of writers: sorted records in, a sound file of any container out.
 
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Seek, Write};
 
-use super::read_back::{skiplist_options, twoskip_options};
+use super::lay::{self, Laid, Layout};
+use super::proof::{Proof, Prove};
 use super::{Format, KeyOrder, flat, skiplist, twom, twoskip};
 
 /// What a file needs to know beside its records.
@@ -44,8 +45,7 @@ pub enum WriteError {
 }
 
 /// Writes `records`, sorted in the order of `options`, as a new file of `format` from the beginning of `out`. The same
-/// records and options give the same bytes. What is written in one go starts with a record, but for what stands in front of
-/// the first one and behind the last.
+/// records and options give the same bytes.
 ///
 /// # Errors
 /// When the records do not ascend or the format can't hold one, and what the system says. `out` then holds a part.
@@ -60,23 +60,55 @@ where
     K: AsRef<[u8]> + Send,
     V: AsRef<[u8]> + Send,
 {
-    let mut count = 0;
-    let records = records.into_iter().inspect(|_| count += 1);
-    match format {
+    write_proving(out, format, records, options).map(|(written, _)| written)
+}
+
+/// The same, with what shows of the written bytes that they are a sound file; `None` where only `verify` can.
+///
+/// # Errors
+/// As of [`write()`].
+pub fn write_proving<W, K, V>(
+    out: &mut W,
+    format: Format,
+    records: impl IntoIterator<Item = (K, V)>,
+    options: &WriteOptions,
+) -> Result<(Written, Option<Proof>), WriteError>
+where
+    W: Write + Seek,
+    K: AsRef<[u8]> + Send,
+    V: AsRef<[u8]> + Send,
+{
+    let (written, proof) = match format {
         Format::Skiplist => {
-            skiplist::write(&mut *out, records, skiplist_options(options))?;
+            let options = skiplist::Options { order: options.order, last_recovery: options.time };
+            proving(skiplist::layout_of(options), out, records)?
         }
         Format::Twoskip => {
-            twoskip::writer::write(&mut *out, records, twoskip_options(options))?;
+            let options = twoskip::writer::Options { order: options.order, ..Default::default() };
+            proving(twoskip::writer::layout(options), out, records)?
         }
         // Cyrus reads no other order of keys than bytewise; records that come in another one are refused.
-        Format::Twom => {
-            twom::write(&mut *out, records, twom::Options::default())?;
-        }
-        Format::Flat => {
-            flat::writer::write(out, records, options.style)?;
-        }
+        Format::Twom => proving(twom::layout_of(twom::Options::default()), out, records)?,
+        Format::Flat => proving(flat::writer::layout(options.style), out, records)?,
         other => return Err(WriteError::Unsupported(other)),
-    }
-    Ok(Written { records: count, len: out.seek(SeekFrom::End(0))? })
+    };
+    // No release reads twoskip files in another order.
+    let readable = format != Format::Twoskip || options.order != KeyOrder::Signed;
+    Ok((written, proof.filter(|_| readable)))
+}
+
+fn proving<L, W, K, V>(
+    layout: L,
+    out: &mut W,
+    records: impl IntoIterator<Item = (K, V)>,
+) -> Result<(Written, Option<Proof>), L::Error>
+where
+    L: Layout + Prove + 'static,
+    W: Write + Seek,
+    K: AsRef<[u8]> + Send,
+    V: AsRef<[u8]> + Send,
+{
+    let Laid { records, len, shown } = lay::write(&layout, out, records)?;
+    let proof = shown.map(|stretches| Proof { records: Box::new(layout), stretches });
+    Ok((Written { records, len }, proof))
 }

@@ -3,7 +3,7 @@
 mod append;
 mod carve;
 pub mod layout;
-mod read_back;
+mod proof;
 pub mod rules;
 mod scan;
 mod tiles;
@@ -15,7 +15,6 @@ use memchr::memchr;
 
 pub use append::append;
 pub use layout::Style;
-pub use read_back::ReadBack;
 
 use super::{Carved, CyrusOutcome, Database, Depth, Format, KeyOrder, OrderTally, Record, Transaction, View};
 use crate::finding::Sink;

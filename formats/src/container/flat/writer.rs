@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::io::{self, Seek, Write};
 
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::layout::{self, Style};
 use crate::container::KeyOrder;
 use crate::container::lay::{self, Batch, Layout};
+use crate::container::proof::{Prove, Stretch};
+use crate::container::shape;
 use crate::image::Lines as ImageLines;
 
 /// Why a record can't be written.
@@ -47,11 +49,16 @@ pub fn write<W: Write + Seek, K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     records: impl IntoIterator<Item = (K, V)>,
     style: Style,
 ) -> Result<(), WriteError> {
-    lay::write(&Lines(style), out, records).map(drop)
+    lay::write(&layout(style), out, records).map(drop)
 }
 
 /// Lines, which stand where the one before ends and know nothing of each other.
-struct Lines(Style);
+pub(in crate::container) struct Lines(Style);
+
+/// How the lines of a new file are written.
+pub(in crate::container) fn layout(style: Style) -> Lines {
+    Lines(style)
+}
 
 impl Layout for Lines {
     type Error = WriteError;
@@ -68,16 +75,12 @@ impl Layout for Lines {
     fn encode<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, batch: &mut Batch<K, V>) -> Result<(), WriteError> {
         let mut bytes = std::mem::take(&mut batch.bytes);
         bytes.clear();
-        let mut writer = Writer::new(bytes, self.0);
-        if let Some(before) = &batch.before {
-            writer.last = writer.encoded(before, true).unwrap_or_default().into_owned();
-        }
-        for (_, _, key, value) in batch.each() {
-            writer.push(key, value)?;
-        }
-        let bytes = writer.finish()?;
-        if let Some(number) = unlike(&bytes, batch) {
-            return Err(io::Error::other(format!("record {number} does not read back")).into());
+        batch.shown = usual(&mut bytes, batch);
+        if batch.shown.is_none() {
+            bytes.clear();
+            bytes = self.unusual(bytes, batch)?;
+            let mut shown = Stretch::new(0);
+            batch.shown = self.take(&mut shown, &bytes).map(|_| shown);
         }
         batch.bytes = bytes;
         Ok(())
@@ -86,6 +89,60 @@ impl Layout for Lines {
     fn back(&self, (): &(), _: u64) -> (Vec<u8>, Vec<(u64, Vec<u8>)>) {
         (Vec::new(), Vec::new())
     }
+}
+
+impl Lines {
+    /// Puts the lines of a batch into `bytes`, whatever is in them.
+    fn unusual<K: AsRef<[u8]>, V: AsRef<[u8]>>(
+        &self,
+        bytes: Vec<u8>,
+        batch: &Batch<K, V>,
+    ) -> Result<Vec<u8>, WriteError> {
+        let mut writer = Writer::new(bytes, self.0);
+        if let Some(before) = &batch.before {
+            writer.last = writer.encoded(before, true).unwrap_or_default().into_owned();
+        }
+        for (_, _, key, value) in batch.each() {
+            writer.push(key, value)?;
+        }
+        let bytes = writer.finish()?;
+        match unlike(&bytes, batch) {
+            Some(number) => Err(io::Error::other(format!("record {number} does not read back")).into()),
+            None => Ok(bytes),
+        }
+    }
+}
+
+/// Puts the lines of a batch into `bytes`, and says what they show of themselves; `None`, and the bytes are of no use, if
+/// something would have to be escaped or is worth a closer look.
+fn usual<K: AsRef<[u8]>, V: AsRef<[u8]>>(bytes: &mut Vec<u8>, batch: &Batch<K, V>) -> Option<Stretch> {
+    let as_it_stands = |key: &[u8]| !shape::holds_special(key) && memchr2(layout::KEY_END, b'\n', key).is_none();
+    if !batch.before.as_deref().is_none_or(as_it_stands) {
+        return None;
+    }
+    for (_, before, key, value) in batch.each() {
+        let (start, tab) = (bytes.len(), key.len());
+        for part in [key, b"\t", value, b"\n"] {
+            bytes.extend_from_slice(part);
+        }
+        let line = bytes.get(start..)?;
+        let reads = line.get(..tab) == Some(key) && line.get(tab + 1..line.len() - 1) == Some(value);
+        let follows = before.is_none_or(|before| KeyOrder::Mbox.compare(before, key) == Ordering::Less);
+        if !reads || !follows || key.is_empty() || !shape::is_plain_dlist(value) {
+            return None;
+        }
+    }
+    // One of each in a line, and so none in keys and values: each line is read as it was put.
+    let once = |byte| memchr_iter(byte, bytes).count() == batch.records.len();
+    if shape::holds_special(bytes) || !once(layout::KEY_END) || !once(b'\n') {
+        return None;
+    }
+    let mut shown = Stretch::new(0);
+    shown.end = bytes.len() as u64;
+    shown.records = batch.records.len() as u64;
+    shown.first = batch.records.first()?.0.as_ref().to_vec();
+    shown.last = batch.records.last()?.0.as_ref().to_vec();
+    Some(shown)
 }
 
 /// The number of the first record of a batch that the line of its place in `bytes` does not hold.

@@ -27,7 +27,8 @@ mod writer;
 
 pub use append::append;
 pub use scan::{Item, Scan};
-pub use writer::{Options, WriteError, Written, read_back, write};
+pub(super) use writer::layout as layout_of;
+pub use writer::{Options, WriteError, Written, write};
 
 use std::sync::OnceLock;
 

@@ -7,8 +7,8 @@ use super::layout::{
     self, Broken, FIRST_RECORD, Header, MAX_FILE_LEN, MAX_LEVEL, NodeKind, VERSION, encode_node, node_len, pad4,
 };
 use crate::container::KeyOrder;
-use crate::container::lay::{self, LEVELS, List, Node, Placed};
-use crate::container::read_back::{Found, ReadBack};
+use crate::container::lay::{self, LEVELS, Laid, List, Node, Placed};
+use crate::container::proof::Found;
 use crate::image::Cursor;
 
 /// How a file is written.
@@ -63,17 +63,17 @@ pub fn write<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     records: impl IntoIterator<Item = (K, V)>,
     options: Options,
 ) -> Result<Written, WriteError> {
-    let (records, len) = lay::write(&List(Fresh(options)), &mut out, records)?;
+    let Laid { records, len, .. } = lay::write(&layout(options), &mut out, records)?;
     Ok(Written { records, len })
 }
 
-/// What tells of a file written with `options` whether it is sound.
-pub fn read_back(options: Options) -> impl ReadBack {
+/// How the records of a new file are placed and encoded.
+pub(in crate::container) fn layout(options: Options) -> List<Fresh> {
     List(Fresh(options))
 }
 
 /// The nodes of a new file.
-struct Fresh(Options);
+pub(in crate::container) struct Fresh(Options);
 
 /// A pointer as it stands in the file; that it fits was seen when the record it leads to was placed.
 fn word(pointer: u64) -> u32 {
@@ -116,16 +116,13 @@ impl Node for Fresh {
         encode_node(NodeKind::Inorder, record.key, record.value, pointers, bytes);
     }
 
-    fn reads(&self, bytes: &[u8], start: u64, from: usize, record: &Placed<'_>) -> Option<usize> {
-        let node =
-            layout::Node::read(Cursor::new(bytes), from as u64).ok().filter(|node| node.kind == NodeKind::Inorder)?;
-        let same = node.is_flawless() && node.key == record.key && node.value == record.value;
-        let leads = node.pointers().map(u64::from).eq(record.pointers.iter().copied());
-        let in_place = start.checked_add(node.offset) == Some(record.offset);
-        usize::try_from(node.end()).ok().filter(|_| same && leads && in_place)
-    }
-
-    fn found<'b>(&self, bytes: &'b [u8], from: usize, pointers: &mut [u64; LEVELS]) -> Option<Option<Found<'b>>> {
+    fn found<'b>(
+        &self,
+        bytes: &'b [u8],
+        from: usize,
+        pointers: &mut [u64; LEVELS],
+        _: bool,
+    ) -> Option<Option<Found<'b>>> {
         let node = match layout::Node::read(Cursor::new(bytes), from as u64) {
             Ok(node) => node,
             Err(Broken::Head | Broken::Key(_) | Broken::Value(_) | Broken::Pointers) => return Some(None),
@@ -134,7 +131,7 @@ impl Node for Fresh {
         let end = usize::try_from(node.end()).ok()?;
         pointers.iter_mut().zip(node.pointers()).for_each(|(to, from)| *to = from.into());
         let sound = node.kind == NodeKind::Inorder && node.is_flawless();
-        sound.then_some(Some(Found { range: from..end, key: node.key, level: node.level() }))
+        sound.then_some(Some(Found { range: from..end, key: node.key, value: node.value, level: node.level() }))
     }
 
     fn head(&self, key_len: u64, value_len: u64, pointers: &[u64]) -> (u64, Vec<u8>) {

@@ -20,7 +20,8 @@ mod versions;
 mod view;
 mod writer;
 
-pub use writer::{Options, read_back, uuid, write};
+pub(super) use writer::layout as layout_of;
+pub use writer::{Options, uuid, write};
 
 use self::file::File;
 use super::{Carved, CyrusOutcome, Database, Depth, Format, KeyOrder, OrderTally, Record, Transaction, View};

@@ -9,7 +9,7 @@ use super::layout::{
     Type, VERSION, XXH_SUMS,
 };
 use crate::container::lay::{self, LEVELS, List, Node, Placed};
-use crate::container::read_back::{Found, ReadBack};
+use crate::container::proof::Found;
 use crate::image::Cursor;
 
 /// What a new database is to be like.
@@ -46,12 +46,12 @@ pub fn write<W: Write + Seek, K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     records: impl IntoIterator<Item = (K, V)>,
     options: Options,
 ) -> io::Result<W> {
-    lay::write(&List(Fresh(options)), &mut out, records)?;
+    lay::write(&layout(options), &mut out, records)?;
     Ok(out)
 }
 
-/// What tells of a file written with `options` whether it is sound.
-pub fn read_back(options: Options) -> impl ReadBack {
+/// How the records of a new file are placed and encoded.
+pub(in crate::container) fn layout(options: Options) -> List<Fresh> {
     List(Fresh(options))
 }
 
@@ -64,7 +64,7 @@ fn sum(bytes: &[u8]) -> [u8; 4] {
 }
 
 /// The nodes of a new database.
-struct Fresh(Options);
+pub(in crate::container) struct Fresh(Options);
 
 /// The type of a record.
 fn kind(key_len: u64, value_len: u64) -> Type {
@@ -126,19 +126,13 @@ impl Node for Fresh {
         }
     }
 
-    fn reads(&self, bytes: &[u8], start: u64, from: usize, record: &Placed<'_>) -> Option<usize> {
-        let cursor = Cursor::new(bytes);
-        let head = Head::decode(cursor, from as u64).filter(|head| matches!(head.kind, Type::Add | Type::FatAdd))?;
-        let sound = head.end <= cursor.len() && head.is_filled(cursor);
-        let same = head.key(cursor) == record.key && head.value(cursor) == record.value;
-        let level = usize::from(head.level) == record.pointers.len() && head.pointer(cursor, 1) == 0;
-        let mut pointers = (0..).zip(record.pointers);
-        let leads = pointers.all(|(level, &pointer)| head.pointer(cursor, word_of(level)) == pointer);
-        let in_place = start.checked_add(head.offset) == Some(record.offset);
-        usize::try_from(head.end).ok().filter(|_| sound && same && level && leads && in_place)
-    }
-
-    fn found<'b>(&self, bytes: &'b [u8], from: usize, pointers: &mut [u64; LEVELS]) -> Option<Option<Found<'b>>> {
+    fn found<'b>(
+        &self,
+        bytes: &'b [u8],
+        from: usize,
+        pointers: &mut [u64; LEVELS],
+        summed: bool,
+    ) -> Option<Option<Found<'b>>> {
         let cursor = Cursor::new(bytes);
         // The shortest item, and more than the lengths of any.
         if cursor.rest(from as u64).len() < MARK_LEN as usize {
@@ -148,14 +142,19 @@ impl Node for Fresh {
         if head.kind == Type::Commit || head.end > cursor.len() {
             return Some(None);
         }
-        let sums = head.head_agrees(cursor, Sums::Xxh) && head.tail_agrees(cursor, Sums::Xxh);
+        let sums = summed || head.head_agrees(cursor, Sums::Xxh) && head.tail_agrees(cursor, Sums::Xxh);
         let formed = head.kind == kind(head.key_len, head.value_len) && head.key_len > 0 && head.is_filled(cursor);
         for (level, to) in (0..head.level).zip(pointers) {
             *to = head.pointer(cursor, word_of(level));
         }
         let sound = sums && formed && head.pointer(cursor, 1) == 0;
         let range = from..usize::try_from(head.end).ok()?;
-        sound.then_some(Some(Found { range, key: head.key(cursor), level: head.level.into() }))
+        sound.then_some(Some(Found {
+            range,
+            key: head.key(cursor),
+            value: head.value(cursor),
+            level: head.level.into(),
+        }))
     }
 
     fn head(&self, key_len: u64, value_len: u64, pointers: &[u64]) -> (u64, Vec<u8>) {

@@ -9,7 +9,7 @@ use super::layout::{
 };
 use crate::container::KeyOrder;
 use crate::container::lay::{self, LEVELS, List, Node, Placed};
-use crate::container::read_back::{Found, ReadBack};
+use crate::container::proof::Found;
 use crate::image::Cursor;
 
 /// What a new database is to be like.
@@ -37,12 +37,12 @@ pub fn write<W: Write + Seek, K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     records: impl IntoIterator<Item = (K, V)>,
     options: Options,
 ) -> io::Result<W> {
-    lay::write(&List(Fresh(options)), &mut out, records)?;
+    lay::write(&layout(options), &mut out, records)?;
     Ok(out)
 }
 
-/// What tells of a file written with `options` whether it is sound.
-pub fn read_back(options: Options) -> impl ReadBack {
+/// How the records of a new file are placed and encoded.
+pub(in crate::container) fn layout(options: Options) -> List<Fresh> {
     List(Fresh(options))
 }
 
@@ -103,7 +103,7 @@ fn invalid(message: &'static str) -> io::Error {
 }
 
 /// The nodes of a new database.
-struct Fresh(Options);
+pub(in crate::container) struct Fresh(Options);
 
 impl Node for Fresh {
     type Error = io::Error;
@@ -137,19 +137,13 @@ impl Node for Fresh {
         }
     }
 
-    fn reads(&self, bytes: &[u8], start: u64, from: usize, record: &Placed<'_>) -> Option<usize> {
-        let cursor = Cursor::new(bytes);
-        let at = record.offset.checked_sub(start)?;
-        let blank = (from as u64..at).step_by(8).all(|at| is_blank(cursor, at));
-        let head = Head::decode(cursor, at).filter(|head| blank && head.kind == Type::Record)?;
-        let sound = head.end <= cursor.len() && head.padding_is_zero(cursor);
-        let same = head.key(cursor) == record.key && head.value(cursor) == record.value;
-        let next = head.pointer(cursor, 0) == 0 && usize::from(head.level) == record.pointers.len();
-        let leads = (1..).zip(record.pointers).all(|(index, &pointer)| head.pointer(cursor, index) == pointer);
-        usize::try_from(head.end).ok().filter(|_| sound && same && next && leads)
-    }
-
-    fn found<'b>(&self, bytes: &'b [u8], from: usize, pointers: &mut [u64; LEVELS]) -> Option<Option<Found<'b>>> {
+    fn found<'b>(
+        &self,
+        bytes: &'b [u8],
+        from: usize,
+        pointers: &mut [u64; LEVELS],
+        summed: bool,
+    ) -> Option<Option<Found<'b>>> {
         let cursor = Cursor::new(bytes);
         let mut at = from as u64;
         while is_blank(cursor, at) {
@@ -163,13 +157,19 @@ impl Node for Fresh {
         if head.kind == Type::Commit || head.end > cursor.len() {
             return Some(None);
         }
-        let sound = head.kind == Type::Record && head.head_is_right(cursor) && head.tail_is_right(cursor);
+        let sums = summed || head.head_is_right(cursor) && head.tail_is_right(cursor);
+        let sound = head.kind == Type::Record && sums;
         let filled = head.key_len > 0 && head.padding_is_zero(cursor) && head.pointer(cursor, 0) == 0;
         for (index, to) in (1..=head.level).zip(pointers) {
             *to = head.pointer(cursor, index);
         }
         let range = usize::try_from(at).ok()?..usize::try_from(head.end).ok()?;
-        (sound && filled).then_some(Some(Found { range, key: head.key(cursor), level: head.level.into() }))
+        (sound && filled).then_some(Some(Found {
+            range,
+            key: head.key(cursor),
+            value: head.value(cursor),
+            level: head.level.into(),
+        }))
     }
 
     fn head(&self, key_len: u64, value_len: u64, pointers: &[u64]) -> (u64, Vec<u8>) {

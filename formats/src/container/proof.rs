@@ -1,18 +1,17 @@
-//! A written file that comes back from the disk piece by piece: is it sound?
+//! What records show of themselves while they are written: is the file sound, if it holds the very bytes?
 //!
-//! Every byte is looked at once, where it is in memory anyhow, and nothing is kept of a record. Only files as [`write`]
+//! Each record is read again where it was made, while it is in a cache, and nothing is kept of it. Only files as [`write`]
 //! makes them are shown to be sound; of any other nothing is said, and `verify` says what is wrong with it.
 //!
 //! [`write`]: super::write()
 
 use std::io;
 
-use super::lay::{LEVELS, List, Node};
-use super::{Format, KeyOrder, WriteOptions, flat, skiplist, twom, twoskip};
+use super::lay::{LEVELS, List, Node, Placed};
 
 /// What whole records, one behind the other, show of themselves.
 #[derive(Debug, Default)]
-pub struct Stretch {
+pub(super) struct Stretch {
     /// Offset of its first byte.
     pub start: u64,
     /// Offset behind the last record taken.
@@ -20,17 +19,17 @@ pub struct Stretch {
     /// Number of records taken.
     pub records: u64,
     /// Key of the first one, as it stands in the file.
-    pub(super) first: Vec<u8>,
+    pub first: Vec<u8>,
     /// Key of the last one.
-    pub(super) last: Vec<u8>,
+    pub last: Vec<u8>,
     /// For each level, the first record of it; 0 if there was none.
     level_first: [u64; LEVELS],
     /// For each level, where the last record of it leads.
     level_next: [u64; LEVELS],
     /// Whether there are raw TABs in the values of a flat file.
-    pub(super) raw: bool,
+    pub raw: bool,
     /// Whether there are escaped ones.
-    pub(super) escaped: bool,
+    pub escaped: bool,
 }
 
 impl Stretch {
@@ -38,10 +37,35 @@ impl Stretch {
     pub fn new(start: u64) -> Self {
         Stretch { start, end: start, ..Stretch::default() }
     }
+
+    /// The same, of bytes that start at an offset instead of at 0.
+    pub fn moved(self, by: u64) -> Self {
+        Stretch { start: self.start + by, end: self.end + by, ..self }
+    }
+
+    /// Takes the record at `offset`, whose levels lead to `pointers`; `None` if what was taken before leads elsewhere.
+    /// Where the stretch ends then, and with which key, is to be said afterwards.
+    #[inline]
+    pub fn push(&mut self, offset: u64, record: &Found<'_>, pointers: &[u64; LEVELS]) -> Option<()> {
+        let levels = self.level_first.iter_mut().zip(&mut self.level_next).zip(pointers);
+        for ((first, next), &pointer) in levels.take(record.level) {
+            if *first == 0 {
+                *first = offset;
+            } else if *next != offset {
+                return None;
+            }
+            *next = pointer;
+        }
+        if self.records == 0 {
+            self.first = record.key.to_vec();
+        }
+        self.records = self.records.checked_add(1)?;
+        Some(())
+    }
 }
 
 /// How records of a format are told to be sound.
-pub trait ReadBack: Send + Sync {
+pub(super) trait Prove: Send + Sync {
     /// Where the first record stands.
     fn front_len(&self) -> u64;
     /// Takes the whole records that `bytes`, which follow those of the stretch, begin with; answers how many bytes these
@@ -52,27 +76,36 @@ pub trait ReadBack: Send + Sync {
     fn join(&self, stretches: &[Stretch], front: &[u8], back: &[u8]) -> Option<u64>;
 }
 
-/// What tells of a file of a format, written with `options`, whether it is sound; `None` where only `verify` can.
-pub fn read_back(format: Format, options: &WriteOptions) -> Option<Box<dyn ReadBack>> {
-    Some(match format {
-        Format::Skiplist => Box::new(skiplist::read_back(skiplist_options(options))),
-        // No release reads twoskip files in another order.
-        Format::Twoskip if options.order == KeyOrder::Signed => return None,
-        Format::Twoskip => Box::new(twoskip::writer::read_back(twoskip_options(options))),
-        Format::Twom => Box::new(twom::read_back(twom::Options::default())),
-        Format::Flat => Box::new(flat::ReadBack),
-        _ => return None,
-    })
+/// What was seen of a file's records while they were written.
+pub struct Proof {
+    pub(super) records: Box<dyn Prove>,
+    /// The records, without those that lead so far that this was written last.
+    pub(super) stretches: Vec<Stretch>,
 }
 
-/// The options of a skiplist file.
-pub(super) fn skiplist_options(options: &WriteOptions) -> skiplist::Options {
-    skiplist::Options { order: options.order, last_recovery: options.time }
-}
-
-/// Those of a twoskip file.
-pub(super) fn twoskip_options(options: &WriteOptions) -> twoskip::writer::Options {
-    twoskip::writer::Options { order: options.order, ..Default::default() }
+impl Proof {
+    /// The number of records of `file`, if it is shown to be sound; its bytes must be those that were written.
+    pub fn shows(self, file: &[u8]) -> Option<u64> {
+        let mut all = Vec::with_capacity(self.stretches.len());
+        let mut end = self.records.front_len();
+        let between = |from: u64, until: u64| {
+            let mut stretch = Stretch::new(from);
+            let bytes = file.get(usize::try_from(from).ok()?..usize::try_from(until).ok()?)?;
+            self.records.take(&mut stretch, bytes).map(|_| stretch)
+        };
+        for stretch in self.stretches {
+            if stretch.start > end {
+                all.push(between(end, stretch.start)?);
+            }
+            end = stretch.end;
+            all.push(stretch);
+        }
+        let last = between(end, file.len() as u64)?;
+        end = last.end;
+        all.push(last);
+        let (front, back) = (usize::try_from(self.records.front_len()).ok()?, usize::try_from(end).ok()?);
+        self.records.join(&all, file.get(..front)?, file.get(back..)?)
+    }
 }
 
 /// A record and where it stands among the bytes that it was found in.
@@ -81,11 +114,23 @@ pub(super) struct Found<'b> {
     pub range: std::ops::Range<usize>,
     /// Its key.
     pub key: &'b [u8],
+    /// Its value.
+    pub value: &'b [u8],
     /// Number of its levels.
     pub level: usize,
 }
 
-impl<N: Node + Send> ReadBack for List<N>
+impl Found<'_> {
+    /// Whether it is this record, with those pointers, in bytes that start at that offset and end with it.
+    #[inline]
+    pub fn is(&self, record: &Placed<'_>, pointers: &[u64; LEVELS], start: u64, end: usize) -> bool {
+        let in_place = start.checked_add(self.range.start as u64) == Some(record.offset) && self.range.end == end;
+        let same = self.key == record.key && self.value == record.value;
+        in_place && same && pointers.get(..self.level) == Some(record.pointers)
+    }
+}
+
+impl<N: Node + Send> Prove for List<N>
 where
     N::Error: From<io::Error>,
 {
@@ -97,23 +142,11 @@ where
         let (mut taken, start) = (0usize, stretch.end);
         let mut pointers = [0; LEVELS];
         let mut before: Option<&[u8]> = None;
-        while let Some(found) = self.0.found(bytes, taken, &mut pointers)? {
+        while let Some(found) = self.0.found(bytes, taken, &mut pointers, false)? {
             let offset = start.checked_add(found.range.start as u64)?;
             let last = before.or((stretch.records > 0).then_some(&stretch.last));
             self.0.admit(stretch.records, last, found.key).ok()?;
-            let levels = stretch.level_first.iter_mut().zip(&mut stretch.level_next).zip(&pointers);
-            for ((first, next), &pointer) in levels.take(found.level) {
-                if *first == 0 {
-                    *first = offset;
-                } else if *next != offset {
-                    return None;
-                }
-                *next = pointer;
-            }
-            if stretch.records == 0 {
-                stretch.first = found.key.to_vec();
-            }
-            stretch.records = stretch.records.checked_add(1)?;
+            stretch.push(offset, &found, &pointers)?;
             before = Some(found.key);
             taken = found.range.end;
         }
@@ -160,7 +193,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::container::{self, Depth, KeyOrder};
+    use crate::container::{self, Depth, Format, KeyOrder, WriteOptions, flat};
     use crate::finding::Severity;
 
     const FORMATS: [Format; 4] = [Format::Skiplist, Format::Twoskip, Format::Twom, Format::Flat];
@@ -178,9 +211,17 @@ mod tests {
         out.into_inner()
     }
 
+    /// How records of a format are told to be sound.
+    fn prove(format: Format) -> Box<dyn Prove> {
+        let records = std::iter::once(("key", "%()"));
+        let out = &mut io::Cursor::new(Vec::new());
+        let (_, proof) = container::write_proving(out, format, records, &options(format)).expect("written");
+        proof.expect("a format that is written").records
+    }
+
     /// The number of records of a file, cut at about these places, if it is shown to be sound.
     fn shown(format: Format, bytes: &[u8], cuts: &[usize]) -> Option<u64> {
-        let proof = read_back(format, &options(format)).expect("a format that is written");
+        let proof = prove(format);
         let mut at = proof.front_len() as usize;
         let front = bytes.get(..at)?;
         let mut stretches = Vec::new();
@@ -246,7 +287,7 @@ mod tests {
     fn whole_records_in_the_wrong_place_are_seen() {
         for format in FORMATS {
             let bytes = written(format, 40);
-            let proof = read_back(format, &options(format)).expect("a format that is written");
+            let proof = prove(format);
             let front_len = proof.front_len() as usize;
             let (mut starts, mut at) = (Vec::new(), front_len);
             for end in front_len..=bytes.len() {

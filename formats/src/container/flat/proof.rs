@@ -1,4 +1,4 @@
-//! A written file that comes back from the disk piece by piece: is it sound?
+//! What written lines show of themselves.
 
 use std::cmp::Ordering;
 
@@ -6,18 +6,17 @@ use memchr::memrchr;
 
 use super::layout::MAX_FILE_LEN;
 use super::verify::{FOREIGN, Part};
+use super::writer::Lines;
 use crate::container::KeyOrder;
-use crate::container::read_back::{self, Stretch};
+use crate::container::proof::{Prove, Stretch};
 use crate::image::Cursor;
 
-/// Takes lines that give nothing to report.
-pub struct ReadBack;
-
-impl read_back::ReadBack for ReadBack {
+impl Prove for Lines {
     fn front_len(&self) -> u64 {
         0
     }
 
+    /// Takes lines that give nothing to report.
     fn take(&self, stretch: &mut Stretch, bytes: &[u8]) -> Option<usize> {
         let Some(taken) = memrchr(b'\n', bytes).and_then(|last| last.checked_add(1)) else { return Some(0) };
         let part = Part::read(Cursor::new(bytes), 0, taken as u64)?;
