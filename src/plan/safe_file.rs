@@ -145,10 +145,14 @@ impl SafeFile {
     /// When a system call fails; the target is then as it was, unless it was the last one, the sync of the folder.
     pub fn appear(self) -> Result<(), SafeFileError> {
         let SafeFile { target, folder, content, overwrite } = self;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let replaced = rustix::fs::openat(CWD, &target, flags, Mode::empty()).ok().filter(|_| overwrite);
         content.appear(&target, overwrite).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => SafeFileError::Exists(target.clone()),
             _ => failed(&target, "giving it its name")(error),
         })?;
+        // To free what a large file leaves in the page cache takes as long as copying it; nothing need wait for that.
+        std::thread::spawn(move || drop(replaced));
         folder.sync_all().map_err(failed(&target, "syncing its folder"))
     }
 }

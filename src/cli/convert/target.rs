@@ -11,7 +11,7 @@ use coroner::formats::record::era::guess as guess_era;
 use coroner::formats::record::{Context, Era, EraGuess, Numbering, Style, Survey, decode};
 use coroner::input::Source;
 use coroner::ops::account::Account;
-use coroner::ops::convert::raw::{Raw, Stream};
+use coroner::ops::convert::raw::{Raw, Stream, streamed};
 use coroner::ops::convert::records::Records;
 use coroner::ops::convert::remarks::{Fate, Remarks};
 use coroner::ops::convert::reverse_acl::ReverseAcls;
@@ -137,19 +137,22 @@ impl Plan<'_, '_, '_> {
             damaged.store(!findings.is_clean(), Ordering::Relaxed);
             findings
         };
-        let mut stream = Stream::new(self.reading);
-        // No more than is needed is written in vain.
-        let pairs = stream.by_ref().take_while(|_| !damaged.load(Ordering::Relaxed));
-        let (findings, prepared) = beside(verify, || watched("writing", |_| self.prepare(pairs, &options)));
+        let copy = |stream: &mut Stream<'_>| {
+            // No more than is needed is written in vain.
+            let pairs = stream.by_ref().take_while(|_| !damaged.load(Ordering::Relaxed));
+            let prepared = watched("writing", |_| self.prepare(pairs, &options));
+            (prepared, stream.bytes_taken())
+        };
+        let (findings, (prepared, taken)) = beside(verify, || streamed(self.reading, copy));
         let Some(findings) = findings.filter(Findings::is_clean) else { return Ok(None) };
         let prepared = match prepared {
             Ok(prepared) => prepared,
-            Err(failure) if stream.ascends(options.order) => return Err(failure),
+            Err(failure) if streamed(self.reading, |records| records.ascends(options.order)) => return Err(failure),
             Err(_) => return Ok(None),
         };
         let written = prepared.written();
         // A line has two bytes beside key and value, and more only if something is escaped.
-        let escaped = self.format == Format::Flat && written.len != stream.bytes_taken() + 2 * written.records;
+        let escaped = self.format == Format::Flat && written.len != taken + 2 * written.records;
         if escaped {
             return Ok(None);
         }

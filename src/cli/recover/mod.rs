@@ -10,7 +10,7 @@ use coroner::failure::Failure;
 use coroner::formats::container::{Confidence, CyrusOutcome, Database, Format, KeyOrder, Record, Written};
 use coroner::input::{Source, usual_order};
 use coroner::ops::account::{self, Account};
-use coroner::ops::convert::raw::Stream;
+use coroner::ops::convert::raw::{Stream, streamed};
 use coroner::ops::convert::remarks::Remarks;
 use coroner::ops::entries::Decoder;
 use coroner::ops::reading::Reading;
@@ -226,9 +226,12 @@ fn write(
         let reading = Reading::kept(recovery, format);
         let like = source.metadata();
         let target = Target { path, overwrite: args.force, like: like.as_ref() };
-        let options = database::options(format, order, Stream::new(&reading));
-        let records = Stream::new(&reading);
-        return watched("writing", |_| database::write(target, format, records, &options)).map(Some);
+        let options = match format {
+            Format::Flat => streamed(&reading, |records| database::options(format, order, records)),
+            _ => database::options(format, order, std::iter::empty::<(&[u8], &[u8])>()),
+        };
+        let write = |records: &mut Stream<'_>| database::write(target, format, records, &options);
+        return watched("writing", |_| streamed(&reading, write)).map(Some);
     }
     // In the order that a database recovered to the source's format would have.
     let like = container_of(from);

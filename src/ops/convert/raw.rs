@@ -1,6 +1,7 @@
 //! Records as they stand, in another order or another container.
 
 use std::borrow::Cow;
+use std::sync::mpsc::{Receiver, sync_channel};
 
 use rayon::prelude::*;
 
@@ -58,33 +59,52 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Parts of a source that are read side by side, and held until their records were taken.
-const AHEAD: usize = 16;
-
-/// The records of a source in its own order, read while they are taken.
-pub struct Stream<'r, 'a, 's> {
-    reading: &'r Reading<'a, 's>,
-    /// The next part to read.
-    next: usize,
-    ahead: std::vec::IntoIter<Vec<Pair<'a>>>,
-    part: std::vec::IntoIter<Pair<'a>>,
-    /// Bytes of the keys and values taken so far.
-    taken: u64,
-}
+/// Records that are handed on together, and how many times that may be read ahead of the one who takes them.
+const TOGETHER: usize = 1 << 10;
+const AHEAD: usize = 64;
 
 /// A key and its value.
 type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
-impl<'r, 'a, 's> Stream<'r, 'a, 's> {
-    /// All records.
-    pub fn new(reading: &'r Reading<'a, 's>) -> Self {
-        Stream { reading, next: 0, ahead: Vec::new().into_iter(), part: Vec::new().into_iter(), taken: 0 }
-    }
+/// Lets `work` take the records of a source in its own order, while they are read on a thread of their own.
+pub fn streamed<'a, T>(reading: &Reading<'a, '_>, work: impl FnOnce(&mut Stream<'a>) -> T) -> T {
+    std::thread::scope(|scope| {
+        let (more, coming) = sync_channel(AHEAD);
+        scope.spawn(move || {
+            let mut pairs = Vec::with_capacity(TOGETHER);
+            let mut wanted = true;
+            for part in 0..reading.parts() {
+                reading.walk(part, &mut |record| {
+                    pairs.push((record.key, record.value));
+                    if pairs.len() == TOGETHER {
+                        wanted = more.send(std::mem::replace(&mut pairs, Vec::with_capacity(TOGETHER))).is_ok();
+                    }
+                    wanted
+                });
+                if !wanted {
+                    return;
+                }
+            }
+            // Whether anybody wants the last ones makes no difference any more.
+            let _ = more.send(pairs);
+        });
+        work(&mut Stream { coming, pairs: Vec::new().into_iter(), taken: 0 })
+    })
+}
 
-    /// Whether the keys of all records of the source ascend in `order`.
-    pub fn ascends(&self, order: KeyOrder) -> bool {
-        let mut last: Option<Pair<'a>> = None;
-        Stream::new(self.reading).all(|pair| {
+/// Records as they are read.
+pub struct Stream<'a> {
+    coming: Receiver<Vec<Pair<'a>>>,
+    pairs: std::vec::IntoIter<Pair<'a>>,
+    /// Bytes of the keys and values taken so far.
+    taken: u64,
+}
+
+impl Stream<'_> {
+    /// Whether the keys of all records ascend in `order`.
+    pub fn ascends(&mut self, order: KeyOrder) -> bool {
+        let mut last: Option<Pair<'_>> = None;
+        self.all(|pair| {
             let follows = last.as_ref().is_none_or(|last| order.compare(&last.0, &pair.0).is_lt());
             last = Some(pair);
             follows
@@ -95,37 +115,18 @@ impl<'r, 'a, 's> Stream<'r, 'a, 's> {
     pub fn bytes_taken(&self) -> u64 {
         self.taken
     }
-
-    fn read(&mut self) {
-        let end = self.next.saturating_add(AHEAD).min(self.reading.parts());
-        let reading = self.reading;
-        let read = |part| {
-            let mut pairs: Vec<Pair<'a>> = Vec::new();
-            reading.walk(part, &mut |record| {
-                pairs.push((record.key, record.value));
-                true
-            });
-            pairs
-        };
-        let parts: Vec<_> = (self.next..end).into_par_iter().map(read).collect();
-        self.next = end;
-        self.ahead = parts.into_iter();
-    }
 }
 
-impl<'a> Iterator for Stream<'_, 'a, '_> {
+impl<'a> Iterator for Stream<'a> {
     type Item = Pair<'a>;
 
     fn next(&mut self) -> Option<Pair<'a>> {
         loop {
-            if let Some(pair) = self.part.next() {
+            if let Some(pair) = self.pairs.next() {
                 self.taken += (pair.0.len() + pair.1.len()) as u64;
                 return Some(pair);
             }
-            if self.ahead.as_slice().is_empty() && self.next < self.reading.parts() {
-                self.read();
-            }
-            self.part = self.ahead.next()?.into_iter();
+            self.pairs = self.coming.recv().ok()?.into_iter();
         }
     }
 }
