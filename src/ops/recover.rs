@@ -114,7 +114,12 @@ impl<'a> Records<'a> {
 
     /// The same of all, in their order.
     pub fn origins(&self) -> impl Iterator<Item = Origin> + '_ {
-        (0..self.len()).filter_map(|index| self.origin(index))
+        let (records, places) = match self {
+            Records::Listed(records) => (&records[..], Default::default()),
+            Records::Placed(places, _) => (Default::default(), &places[..]),
+        };
+        let of_places = places.iter().map(|place| Origin::Carved(place.confidence()));
+        records.iter().map(|recovered| recovered.origin).chain(of_places)
     }
 
     /// The records in their order.

@@ -106,9 +106,7 @@ const ORIGINS: [(&str, &str); 6] = [
 impl Told<'_, '_> {
     fn origins(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
         let mut counts = [0; ORIGINS.len()];
-        for origin in self.recovery.records.origins() {
-            counts[origin.rank()] += 1;
-        }
+        self.recovery.records.origins().for_each(|origin| counts[origin.rank()] += 1);
         ORIGINS.into_iter().zip(counts).map(|((word, meaning), n)| (word, meaning, n)).filter(|&(_, _, n)| n > 0)
     }
 
