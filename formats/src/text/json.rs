@@ -16,7 +16,9 @@ use nom::{IResult, Parser};
 use super::{json_plain, json_usual};
 use crate::container::shape;
 
-pub use super::json_write::{PlainEntry, PlainHistory, WriteError, Writer, append_entry, write_entry};
+pub use super::json_write::{
+    PlainEntry, PlainHistory, WriteError, Writer, append_entry, append_plain_entry, is_plain, write_entry,
+};
 
 /// Pairs of identifier and rights.
 pub type Pairs<'a> = Vec<(Cow<'a, [u8]>, Cow<'a, [u8]>)>;

@@ -84,36 +84,65 @@ pub fn write_entry(out: &mut dyn Write, entry: &PlainEntry<'_>) -> Result<(), Wr
 /// # Errors
 /// [`WriteError::NotUtf8`]; `text` then ends in a part of the entry.
 pub fn append_entry(text: &mut Vec<u8>, entry: &PlainEntry<'_>) -> Result<usize, WriteError> {
-    let mut object = Object { text, mailbox: entry.name };
-    object.string("name", entry.name)?;
-    object.text.extend_from_slice(b": ");
-    let start = object.text.len();
-    object.text.push(b'{');
-    object.member("name", "name", entry.name)?;
-    object.times(entry.mtime, entry.uidvalidity, entry.createdmodseq, entry.foldermodseq);
-    object.next_member("mbtype", Some(entry.mbtype))?;
-    object.next_member("partition", entry.partition)?;
-    object.next_member("server", entry.server)?;
-    object.acl(entry.acl)?;
-    object.next_member("uniqueid", entry.uniqueid)?;
-    object.next_member("legacy_specialuse", entry.legacy_specialuse)?;
-    object.next_member("jmapId", entry.jmap_id)?;
-    object.history(entry.name_history)?;
-    object.text.push(b'}');
-    Ok(start)
+    Object { text, mailbox: entry.name, plain: false }.entry(entry)
+}
+
+/// The same of an entry whose texts are all [plain](is_plain), which need not be looked at again.
+///
+/// # Errors
+/// None.
+pub fn append_plain_entry(text: &mut Vec<u8>, entry: &PlainEntry<'_>) -> Result<usize, WriteError> {
+    Object { text, mailbox: entry.name, plain: true }.entry(entry)
+}
+
+/// Whether a text stands in JSON as it is: of printable ASCII, without quotes and backslashes.
+#[inline]
+pub fn is_plain(text: &[u8]) -> bool {
+    let plain = |&byte: &u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
+    // Without an early end the compiler looks at many bytes at once.
+    text.iter().fold(true, |all, byte| all & plain(byte))
 }
 
 struct Object<'a> {
     text: &'a mut Vec<u8>,
     mailbox: &'a [u8],
+    /// Whether all texts are known to be plain.
+    plain: bool,
+}
+
+/// What stands in front of the text of a member that is not the first one.
+macro_rules! next {
+    ($name:literal) => {
+        concat!(", \"", $name, "\": \"")
+    };
 }
 
 impl Object<'_> {
-    fn string(&mut self, field: &'static str, value: &[u8]) -> Result<(), WriteError> {
+    #[inline]
+    fn entry(mut self, entry: &PlainEntry<'_>) -> Result<usize, WriteError> {
         self.text.push(b'"');
-        let plain = |&byte: &u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
-        // Without an early end the compiler looks at many bytes at once.
-        if value.iter().fold(true, |all, byte| all & plain(byte)) {
+        self.string("name", entry.name)?;
+        self.text.extend_from_slice(b": ");
+        let start = self.text.len();
+        self.text.extend_from_slice(b"{\"name\": \"");
+        self.string("name", entry.name)?;
+        self.times(entry.mtime, entry.uidvalidity, entry.createdmodseq, entry.foldermodseq);
+        self.member(next!("mbtype"), "mbtype", Some(entry.mbtype))?;
+        self.member(next!("partition"), "partition", entry.partition)?;
+        self.member(next!("server"), "server", entry.server)?;
+        self.acl(entry.acl)?;
+        self.member(next!("uniqueid"), "uniqueid", entry.uniqueid)?;
+        self.member(next!("legacy_specialuse"), "legacy_specialuse", entry.legacy_specialuse)?;
+        self.member(next!("jmapId"), "jmapId", entry.jmap_id)?;
+        self.history(entry.name_history)?;
+        self.text.push(b'}');
+        Ok(start)
+    }
+
+    /// Adds what stands between the quotes of a text, and the second of these.
+    #[inline]
+    fn string(&mut self, field: &'static str, value: &[u8]) -> Result<(), WriteError> {
+        if self.plain || is_plain(value) {
             self.text.extend_from_slice(value);
         } else {
             let refused = || WriteError::NotUtf8 { name: self.mailbox.to_vec(), field };
@@ -152,17 +181,11 @@ impl Object<'_> {
         self.text.extend_from_slice(digits.get(from..).unwrap_or_default());
     }
 
-    fn member(&mut self, name: &'static str, field: &'static str, value: &[u8]) -> Result<(), WriteError> {
-        self.text.push(b'"');
-        self.text.extend_from_slice(name.as_bytes());
-        self.text.extend_from_slice(b"\": ");
-        self.string(field, value)
-    }
-
-    fn next_member(&mut self, name: &'static str, value: Option<&[u8]>) -> Result<(), WriteError> {
+    #[inline]
+    fn member(&mut self, front: &'static str, field: &'static str, value: Option<&[u8]>) -> Result<(), WriteError> {
         let Some(value) = value else { return Ok(()) };
-        self.text.extend_from_slice(b", ");
-        self.member(name, name, value)
+        self.text.extend_from_slice(front.as_bytes());
+        self.string(field, value)
     }
 
     #[inline]
@@ -191,9 +214,9 @@ impl Object<'_> {
                 None => acl.iter().rev().find(same).map(|(_, rights)| *rights),
             };
             let Some(rights) = rights else { continue };
-            self.text.extend_from_slice(if comma { &b", "[..] } else { b"" });
+            self.text.extend_from_slice(if comma { &b", \""[..] } else { b"\"" });
             self.string("ACL", identifier)?;
-            self.text.extend_from_slice(b": ");
+            self.text.extend_from_slice(b": \"");
             self.string("ACL", rights)?;
             comma = true;
         }
@@ -204,11 +227,12 @@ impl Object<'_> {
     fn history(&mut self, history: &[PlainHistory<'_>]) -> Result<(), WriteError> {
         self.text.extend_from_slice(b", \"name_history\": [");
         for (at, former) in history.iter().enumerate() {
-            self.text.extend_from_slice(if at > 0 { &b", {"[..] } else { b"{" });
-            self.member("name", "former name", former.name)?;
+            self.text.extend_from_slice(if at > 0 { &b", "[..] } else { b"" });
+            self.text.extend_from_slice(b"{\"name\": \"");
+            self.string("former name", former.name)?;
             self.times(former.mtime, former.uidvalidity, former.createdmodseq, former.foldermodseq);
-            self.next_member("mbtype", Some(former.mbtype))?;
-            self.next_member("partition", former.partition)?;
+            self.member(next!("mbtype"), "mbtype", Some(former.mbtype))?;
+            self.member(next!("partition"), "partition", former.partition)?;
             self.text.push(b'}');
         }
         self.text.push(b']');

@@ -134,8 +134,12 @@ struct Dumper<'d> {
 impl Dumper<'_> {
     /// Adds the line or object of a record's mailbox.
     fn append(&self, record: &Record<'_>, out: &mut Vec<u8>, done: &mut Done, say: &mut Say<'_>) {
-        if self.straight && self.append_straight(record, out, done).is_some() {
-            return;
+        if self.straight {
+            // A record under a uniqueid; the mailbox's own comes too.
+            let is_index = matches!(&*record.key, [b'I', _, ..]);
+            if is_index || self.append_straight(record, out, done).is_some() {
+                return;
+            }
         }
         let key = Key::decode(&record.key, self.converter.origin.style.keys);
         if !matches!(key, Key::Mailbox(_)) {
@@ -186,7 +190,12 @@ impl Dumper<'_> {
         done.name.clear();
         recorded.append_name(&mut done.name);
         out.extend_from_slice(b",\n");
-        let made = json::append_entry(out, &recorded.entry(&done.name)).is_ok();
+        // All texts are from there.
+        let made = match json::is_plain(&record.value) && json::is_plain(&done.name) {
+            true => json::append_plain_entry(out, &recorded.entry(&done.name)),
+            false => json::append_entry(out, &recorded.entry(&done.name)),
+        };
+        let made = made.is_ok();
         if made && out.get(start + 2..).is_some_and(|entry| json::holds(entry, &done.name)) {
             done.tally.records += 1;
             return Some(());
