@@ -1,6 +1,7 @@
 //! What the commands do: no command line here, and no printing.
 
 pub mod account;
+pub mod ahead;
 pub mod canon;
 pub mod convert;
 pub mod diff;

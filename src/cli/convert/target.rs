@@ -137,7 +137,7 @@ impl Plan<'_, '_, '_> {
             damaged.store(!findings.is_clean(), Ordering::Relaxed);
             findings
         };
-        let copy = |stream: &mut Stream<'_>| {
+        let copy = |stream: &mut Stream<'_, '_>| {
             // No more than is needed is written in vain.
             let pairs = stream.by_ref().take_while(|_| !damaged.load(Ordering::Relaxed));
             let prepared = watched("writing", |_| self.prepare(pairs, &options));

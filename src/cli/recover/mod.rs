@@ -230,7 +230,7 @@ fn write(
             Format::Flat => streamed(&reading, |records| database::options(format, order, records)),
             _ => database::options(format, order, std::iter::empty::<(&[u8], &[u8])>()),
         };
-        let write = |records: &mut Stream<'_>| database::write(target, format, records, &options);
+        let write = |records: &mut Stream<'_, '_>| database::write(target, format, records, &options);
         return watched("writing", |_| streamed(&reading, write)).map(Some);
     }
     // In the order that a database recovered to the source's format would have.

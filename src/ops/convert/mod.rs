@@ -4,7 +4,7 @@
 //! the target's host has, [`era::fit`] what its release can hold. [`records`] makes the target's records of entries, and
 //! [`dumps`] its lines or objects. What is lost on the way is said, field by field.
 
-pub mod blocks;
+mod blocks;
 pub mod dumps;
 pub mod era;
 mod index;

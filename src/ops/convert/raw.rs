@@ -1,12 +1,12 @@
 //! Records as they stand, in another order or another container.
 
 use std::borrow::Cow;
-use std::sync::mpsc::{Receiver, sync_channel};
 
 use rayon::prelude::*;
 
 use super::Held;
 use crate::formats::container::KeyOrder;
+use crate::ops::ahead::{Ahead, ahead};
 use crate::ops::reading::Reading;
 use crate::plan::database::FlatNeed;
 
@@ -59,48 +59,34 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// Records that are handed on together, and how many times that may be read ahead of the one who takes them.
-const TOGETHER: usize = 1 << 10;
-const AHEAD: usize = 64;
-
 /// A key and its value.
 type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
 
-/// Lets `work` take the records of a source in its own order, while they are read on a thread of their own.
-pub fn streamed<'a, T>(reading: &Reading<'a, '_>, work: impl FnOnce(&mut Stream<'a>) -> T) -> T {
-    std::thread::scope(|scope| {
-        let (more, coming) = sync_channel(AHEAD);
-        scope.spawn(move || {
-            let mut pairs = Vec::with_capacity(TOGETHER);
-            let mut wanted = true;
-            for part in 0..reading.parts() {
-                reading.walk(part, &mut |record| {
-                    pairs.push((record.key, record.value));
-                    if pairs.len() == TOGETHER {
-                        wanted = more.send(std::mem::replace(&mut pairs, Vec::with_capacity(TOGETHER))).is_ok();
-                    }
-                    wanted
-                });
-                if !wanted {
-                    return;
-                }
+/// Lets `work` take the records of a source in its own order, while they are read.
+pub fn streamed<'a, T>(reading: &Reading<'a, '_>, work: impl FnOnce(&mut Stream<'_, 'a>) -> T) -> T {
+    let read = |give: &mut dyn FnMut(Pair<'a>) -> bool| {
+        let mut wanted = true;
+        for part in 0..reading.parts() {
+            reading.walk(part, &mut |record| {
+                wanted = give((record.key, record.value));
+                wanted
+            });
+            if !wanted {
+                return;
             }
-            // Whether anybody wants the last ones makes no difference any more.
-            let _ = more.send(pairs);
-        });
-        work(&mut Stream { coming, pairs: Vec::new().into_iter(), taken: 0 })
-    })
+        }
+    };
+    ahead(read, |pairs| work(&mut Stream { pairs, taken: 0 }))
 }
 
 /// Records as they are read.
-pub struct Stream<'a> {
-    coming: Receiver<Vec<Pair<'a>>>,
-    pairs: std::vec::IntoIter<Pair<'a>>,
+pub struct Stream<'p, 'a> {
+    pairs: &'p mut Ahead<Pair<'a>>,
     /// Bytes of the keys and values taken so far.
     taken: u64,
 }
 
-impl Stream<'_> {
+impl Stream<'_, '_> {
     /// Whether the keys of all records ascend in `order`.
     pub fn ascends(&mut self, order: KeyOrder) -> bool {
         let mut last: Option<Pair<'_>> = None;
@@ -117,17 +103,13 @@ impl Stream<'_> {
     }
 }
 
-impl<'a> Iterator for Stream<'a> {
+impl<'a> Iterator for Stream<'_, 'a> {
     type Item = Pair<'a>;
 
     fn next(&mut self) -> Option<Pair<'a>> {
-        loop {
-            if let Some(pair) = self.pairs.next() {
-                self.taken += (pair.0.len() + pair.1.len()) as u64;
-                return Some(pair);
-            }
-            self.pairs = self.coming.recv().ok()?.into_iter();
-        }
+        let pair = self.pairs.next()?;
+        self.taken += (pair.0.len() + pair.1.len()) as u64;
+        Some(pair)
     }
 }
 
