@@ -151,8 +151,11 @@ impl SafeFile {
             io::ErrorKind::AlreadyExists => SafeFileError::Exists(target.clone()),
             _ => failed(&target, "giving it its name")(error),
         })?;
-        // To free what a large file leaves in the page cache takes as long as copying it; nothing need wait for that.
-        std::thread::spawn(move || drop(replaced));
+        // To free what a large file leaves in the page cache takes as long as copying it; nothing need wait for that. Where
+        // there is no thread for it, it is freed at once.
+        if let Some(replaced) = replaced {
+            let _ = std::thread::Builder::new().spawn(move || drop(replaced));
+        }
         folder.sync_all().map_err(failed(&target, "syncing its folder"))
     }
 }
