@@ -64,7 +64,7 @@ impl<'a, 's> Reading<'a, 's> {
             let records = database.at(number, order).ok_or_else(|| source.has_no_transaction(number))?;
             Records::Listed(records, order)
         } else if findings.is_clean() {
-            return Ok(Reading { findings, ..Reading::presumed(source, database) });
+            return Ok(Reading { findings, ..Reading::by_pointers(source, database, parts(source.len())) });
         } else {
             let order = source.order(database);
             let records = database.carve(order).kept.into_iter().map(|kept| kept.record).collect();
@@ -73,12 +73,17 @@ impl<'a, 's> Reading<'a, 's> {
         Ok(Reading { findings, format: database.format(), order: source.forced_order(), records })
     }
 
-    /// Reads a database by its own pointers before it is known to be sound: what is made of that is worth nothing unless
-    /// [`verified`] finds nothing wrong.
+    /// Reads a database by its own pointers, from one end to the other, before it is known to be sound: what is made of that
+    /// is worth nothing unless [`verified`] finds nothing wrong.
     pub fn presumed(source: &Source, database: &'s dyn Database<'a>) -> Self {
+        // To look for places to divide it at would take as long as reading a good part of it.
+        Reading::by_pointers(source, database, 1)
+    }
+
+    fn by_pointers(source: &Source, database: &'s dyn Database<'a>, parts: usize) -> Self {
         // A walk follows the file's own pointers; which order they keep matters only for looking up keys.
         let order = source.forced_order().unwrap_or(KeyOrder::Unsigned);
-        let records = Records::View(database.view(order, parts(source.len())), database);
+        let records = Records::View(database.view(order, parts), database);
         let findings = Findings::keeping(KEPT_PER_RULE);
         Reading { findings, format: database.format(), order: source.forced_order(), records }
     }

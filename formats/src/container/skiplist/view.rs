@@ -80,9 +80,10 @@ impl<'a> List<'a> {
         if parts == 1 {
             return Vec::new();
         }
-        let wanted = parts * 8;
+        // Each node looked at is on another page, and the gaps between two of one level are of one length on the whole.
+        let wanted = parts * 2;
         for level in (1..MAX_LEVEL as usize).rev() {
-            let nodes = self.nodes_of(level, wanted * 4);
+            let nodes = self.nodes_of(level, wanted * 8);
             if nodes.len() >= wanted {
                 return (1..parts).filter_map(|i| nodes.get(i * nodes.len() / parts).copied()).collect();
             }

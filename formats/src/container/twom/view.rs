@@ -63,7 +63,8 @@ impl<'a> File<'a> {
         if parts == 1 {
             return Vec::new();
         }
-        let nodes = self.split_nodes(parts.saturating_mul(8));
+        // Each node looked at is on another page, and the gaps between two of one level are of one length on the whole.
+        let nodes = self.split_nodes(parts.saturating_mul(2));
         let mut splits: Vec<u64> = (1..parts).filter_map(|i| nodes.get(i * nodes.len() / parts).copied()).collect();
         splits.dedup();
         splits
