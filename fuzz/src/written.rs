@@ -94,9 +94,18 @@ pub fn file(records: &[Pair], format: Format, order: KeyOrder) -> Vec<u8> {
     let options = WriteOptions { order, time: 1_700_000_000, style: flat::Style::Escaped };
     let mut out = io::Cursor::new(Vec::new());
     let pairs = records.iter().map(|(key, value)| (key, value));
-    let written = container::write(&mut out, format, pairs, &options).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!((written.records, written.len), (records.len() as u64, out.get_ref().len() as u64));
-    out.into_inner()
+    let written = container::write_proving(&mut out, format, pairs, &options);
+    let (written, proof) = written.unwrap_or_else(|error| panic!("{error}"));
+    let (count, bytes) = (records.len() as u64, out.into_inner());
+    assert_eq!((written.records, written.len), (count, bytes.len() as u64));
+    let provable = format != Format::Flat && !(format == Format::Twoskip && order == KeyOrder::Signed);
+    let shown = proof.map(|proof| proof.shows(&bytes));
+    assert!(shown == Some(Some(count)) || !provable && matches!(shown, None | Some(None)), "{shown:?} of {count}");
+    if format == Format::Flat && shown == Some(Some(count)) {
+        let db = container::open(&bytes, format);
+        db.verify(Depth::Full, &mut |finding| assert_eq!(finding.severity(), Severity::Note, "{finding:?}"));
+    }
+    bytes
 }
 
 /// A file is sound, and a walk finds exactly these records.
