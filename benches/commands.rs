@@ -4,8 +4,9 @@
 //! command in turn, several rounds, and prints medians. Nothing is asserted: it says what was seen.
 //!
 //! Each command is run behind a `cp` of its input over an old copy, and compared with the median of all these, for single
-//! ones differ by half; emptying a large old file takes as long as copying. What commands print goes to a new file; those that write a database replace the copy. The bare loop
-//! walks the records by the file's pointers and writes them, one thread and no check: less work than that cannot be.
+//! ones differ by half; emptying a large old file takes as long as copying. What commands print goes to a new file; those
+//! that write a database replace the copy. The bare loop walks the records by the file's pointers and writes them, one thread
+//! and no check: less work than that cannot be.
 //!
 //! * `BENCH_MAILBOXES=100000` makes a smaller database;
 //! * `BENCH_ROUNDS=9` runs more rounds;

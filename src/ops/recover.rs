@@ -104,15 +104,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// How sure the record of that number is, and where it comes from; costs no reading.
-    pub fn origin(&self, index: usize) -> Option<Origin> {
-        match self {
-            Records::Listed(records) => records.get(index).map(|recovered| recovered.origin),
-            Records::Placed(places, _) => places.get(index).map(|place| Origin::Carved(place.confidence())),
-        }
-    }
-
-    /// The same of all, in their order.
+    /// How sure the records are, and where they come from, in their order; costs no reading.
     pub fn origins(&self) -> impl Iterator<Item = Origin> + '_ {
         let (records, places) = match self {
             Records::Listed(records) => (&records[..], Default::default()),

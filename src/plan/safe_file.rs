@@ -145,8 +145,9 @@ impl SafeFile {
     /// When a system call fails; the target is then as it was, unless it was the last one, the sync of the folder.
     pub fn appear(self) -> Result<(), SafeFileError> {
         let SafeFile { target, folder, content, overwrite } = self;
+        // Not to read it: to close a file opened so would let go of the lock that we may hold on it.
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let replaced = rustix::fs::openat(CWD, &target, flags, Mode::empty()).ok().filter(|_| overwrite);
+        let replaced = overwrite.then(|| rustix::fs::openat(CWD, &target, flags, Mode::empty()).ok()).flatten();
         content.appear(&target, overwrite).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => SafeFileError::Exists(target.clone()),
             _ => failed(&target, "giving it its name")(error),

@@ -81,15 +81,15 @@ where
     let (written, proof) = match format {
         Format::Skiplist => {
             let options = skiplist::Options { order: options.order, last_recovery: options.time };
-            proving(skiplist::layout_of(options), out, records)?
+            proving(skiplist::fresh(options), out, records)?
         }
         Format::Twoskip => {
             let options = twoskip::writer::Options { order: options.order, ..Default::default() };
-            proving(twoskip::writer::layout(options), out, records)?
+            proving(twoskip::writer::fresh(options), out, records)?
         }
         // Cyrus reads no other order of keys than bytewise; records that come in another one are refused.
-        Format::Twom => proving(twom::layout_of(twom::Options::default()), out, records)?,
-        Format::Flat => proving(flat::writer::layout(options.style), out, records)?,
+        Format::Twom => proving(twom::fresh(twom::Options::default()), out, records)?,
+        Format::Flat => proving(flat::writer::fresh(options.style), out, records)?,
         other => return Err(WriteError::Unsupported(other)),
     };
     // No release reads twoskip files in another order.

@@ -49,14 +49,14 @@ pub fn write<W: Write + Seek, K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     records: impl IntoIterator<Item = (K, V)>,
     style: Style,
 ) -> Result<(), WriteError> {
-    lay::write(&layout(style), out, records).map(drop)
+    lay::write(&fresh(style), out, records).map(drop)
 }
 
 /// Lines, which stand where the one before ends and know nothing of each other.
 pub(in crate::container) struct Lines(Style);
 
 /// How the lines of a new file are written.
-pub(in crate::container) fn layout(style: Style) -> Lines {
+pub(in crate::container) fn fresh(style: Style) -> Lines {
     Lines(style)
 }
 

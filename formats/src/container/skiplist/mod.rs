@@ -27,7 +27,7 @@ mod writer;
 
 pub use append::append;
 pub use scan::{Item, Scan};
-pub(super) use writer::layout as layout_of;
+pub(super) use writer::fresh;
 pub use writer::{Options, WriteError, Written, write};
 
 use std::sync::OnceLock;

@@ -63,12 +63,12 @@ pub fn write<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     records: impl IntoIterator<Item = (K, V)>,
     options: Options,
 ) -> Result<Written, WriteError> {
-    let Laid { records, len, .. } = lay::write(&layout(options), &mut out, records)?;
+    let Laid { records, len, .. } = lay::write(&fresh(options), &mut out, records)?;
     Ok(Written { records, len })
 }
 
 /// How the records of a new file are placed and encoded.
-pub(in crate::container) fn layout(options: Options) -> List<Fresh> {
+pub(in crate::container) fn fresh(options: Options) -> List<Fresh> {
     List(Fresh(options))
 }
 

@@ -20,7 +20,7 @@ mod versions;
 mod view;
 mod writer;
 
-pub(super) use writer::layout as layout_of;
+pub(super) use writer::fresh;
 pub use writer::{Options, uuid, write};
 
 use self::file::File;

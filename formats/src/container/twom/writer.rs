@@ -46,12 +46,12 @@ pub fn write<W: Write + Seek, K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
     records: impl IntoIterator<Item = (K, V)>,
     options: Options,
 ) -> io::Result<W> {
-    lay::write(&layout(options), &mut out, records)?;
+    lay::write(&fresh(options), &mut out, records)?;
     Ok(out)
 }
 
 /// How the records of a new file are placed and encoded.
-pub(in crate::container) fn layout(options: Options) -> List<Fresh> {
+pub(in crate::container) fn fresh(options: Options) -> List<Fresh> {
     List(Fresh(options))
 }
 
