@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::io::{self, Seek, Write};
+use std::io::{self, Write};
 
 use memchr::{memchr, memchr_iter, memchr2};
 
 use super::layout::{self, Style};
 use crate::container::KeyOrder;
-use crate::container::lay::{self, Batch, Layout};
+use crate::container::lay::{Batch, Layout};
 use crate::container::proof::{Prove, Stretch};
 use crate::container::shape;
 use crate::image::Lines as ImageLines;
@@ -38,18 +38,6 @@ pub enum WriteError {
         /// The first byte that can't be written.
         byte: u8,
     },
-}
-
-/// Writes `records`, sorted by [`written_order`], as a whole file from the current place of `out` on.
-///
-/// # Errors
-/// See [`WriteError`]; the output is of no use then.
-pub fn write<W: Write + Seek, K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
-    out: &mut W,
-    records: impl IntoIterator<Item = (K, V)>,
-    style: Style,
-) -> Result<(), WriteError> {
-    lay::write(&fresh(style), out, records).map(drop)
 }
 
 /// Lines, which stand where the one before ends and know nothing of each other.
