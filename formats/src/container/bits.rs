@@ -84,7 +84,8 @@ impl Bits {
     /// The empty set for a file of `len` bytes.
     pub fn new(len: u64) -> Self {
         let words = usize::try_from(len / 512 + 1).unwrap_or_default();
-        Bits { words: (0..words).map(|_| AtomicU64::new(0)).collect() }
+        // The first touch of so much memory is what takes its time.
+        Bits { words: (0..words).into_par_iter().with_min_len(CHUNK_LEN).map(|_| AtomicU64::new(0)).collect() }
     }
 
     /// Adds `offset`; whether it was not in the set before. Offsets behind the file can't be added.

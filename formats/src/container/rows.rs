@@ -1,8 +1,11 @@
 //! Rows of records that stand one behind the other in a file as in its skip list. A Cyrus that rewrites a file writes all
 //! records so: most of it, however damaged, is rows, and what is true of a row need not be asked of each of its records.
 
-/// Number of records of a row; shorter ones are left alone. The short inputs of fuzzing are to hold some too.
-pub const ROW_LEN: usize = if cfg!(fuzzing) { 5 } else { 64 };
+/// Most records of a row. The short inputs of fuzzing are to hold some too.
+const LONGEST: usize = if cfg!(fuzzing) { 5 } else { 64 };
+
+/// Fewest records of a row; fewer are left alone.
+const SHORTEST: usize = if cfg!(fuzzing) { 3 } else { 8 };
 
 /// More levels above the lowest one than any format has.
 const LEVELS: usize = 32;
@@ -15,6 +18,8 @@ pub struct Row {
     pub first: u64,
     /// Offset of the last record.
     pub last: u64,
+    /// How many records it has: at least two.
+    pub len: usize,
     /// How many records stand in front of the row.
     pub index: usize,
     /// Where its levels stand among those of all rows.
@@ -113,8 +118,8 @@ impl Finder {
         self.last = offset;
         self.count += 1;
         self.rows.records += 1;
-        if self.count == ROW_LEN {
-            self.end();
+        if self.count == LONGEST {
+            self.cut();
         }
     }
 
@@ -124,30 +129,34 @@ impl Finder {
         self.rows.records += 1;
     }
 
-    /// Something else stands here.
+    /// Something else stands here: what has begun is a row, if it is long enough.
     pub fn cut(&mut self) {
+        if self.count >= SHORTEST {
+            self.end();
+        }
         self.levels.iter_mut().take(self.top).for_each(|level| *level = Level::default());
         self.top = 0;
         self.count = 0;
     }
 
     /// The rows that were found.
-    pub fn rows(self) -> Rows {
+    pub fn rows(mut self) -> Rows {
+        self.cut();
         self.rows
     }
 
-    /// Ends a row of the full length.
+    /// Adds what has begun to the rows.
     fn end(&mut self) {
         let levels = self.levels.get(..self.top).unwrap_or_default();
         let from = self.rows.levels.len();
-        let index = self.rows.records.saturating_sub(ROW_LEN);
-        let row = Row { first: self.first, last: self.last, index, levels: (from, from.saturating_add(self.top)) };
+        let levels_of_it = (from, from.saturating_add(self.top));
+        let (len, index) = (self.count, self.rows.records.saturating_sub(self.count));
+        let row = Row { first: self.first, last: self.last, len, index, levels: levels_of_it };
         // Else it has a record that the level leads to and that does not have the level.
         if !levels.iter().any(|level| row.spans(level.leads)) {
             self.rows.levels.extend_from_slice(levels);
             self.rows.rows.push(row);
         }
-        self.cut();
     }
 }
 
@@ -196,13 +205,17 @@ mod tests {
 
     #[test]
     fn rows_are_found_where_all_leads_on() {
-        let len = ROW_LEN as u64;
-        let row = |first: u64| (first * 8, (first + len - 1) * 8, first as usize - 1);
-        assert_eq!(found(3 * len, |_| true, upper), [row(1), row(len + 1), row(2 * len + 1)]);
-        assert_eq!(found(3 * len, |number| number != 11, upper), [row(11), row(len + 11)]);
-        // A level that leads past a record of it, and one that leads to a record that does not have it.
+        let len = LONGEST as u64;
+        let row = |first: u64, last: u64| (first * 8, last * 8, first as usize - 1);
+        let whole = |first: u64| row(first, first + len - 1);
+        assert_eq!(found(3 * len, |_| true, upper), [whole(1), whole(len + 1), whole(2 * len + 1)]);
+        assert_eq!(found(2 * len + 9, |_| true, upper), [whole(1), whole(len + 1), row(2 * len + 1, 2 * len + 9)]);
+        assert_eq!(found(len + 7, |_| true, upper), [whole(1)]);
+        assert_eq!(found(len + 10, |number| number != 11, upper), [row(1, 10), whole(11)]);
+        assert_eq!(found(len + 3, |number| number != 4, upper), [whole(4)]);
+        // A level that leads past a record of it, and one that leads to a record that does not have the level.
         let wrong = |number, to: u64| move |n: u64| if n == number { vec![to * 8] } else { upper(n) };
-        assert_eq!(found(2 * len, |_| true, wrong(10, 14)), [row(12)]);
+        assert_eq!(found(len + 11, |_| true, wrong(10, 14)), [row(1, 11), whole(12)]);
         assert_eq!(found(len, |_| true, wrong(len, len - 1)), []);
     }
 
@@ -211,9 +224,9 @@ mod tests {
         let mut finder = Finder::default();
         let mut rows = Rows::default();
         finder.pass();
-        (1..=ROW_LEN as u64).for_each(|number| finder.record(number * 8, true, upper(number).into_iter()));
+        (1..=LONGEST as u64).for_each(|number| finder.record(number * 8, true, upper(number).into_iter()));
         rows.append(std::mem::take(&mut finder).rows());
-        (1..=ROW_LEN as u64).for_each(|number| finder.record((number + 64) * 8, true, upper(number + 64).into_iter()));
+        (1..=LONGEST as u64).for_each(|number| finder.record((number + 64) * 8, true, upper(number + 64).into_iter()));
         rows.append(finder.rows());
         let second = rows.at(65 * 8).expect("a row");
         assert_eq!(second.index, 65);

@@ -8,21 +8,22 @@ use super::replay::{Deleted, Live};
 use super::scan::{Item, Scan};
 use super::survey::Survey;
 use super::view::{List, record_at};
-use crate::container::rows::{ROW_LEN, Row, Rows};
+use crate::container::rows::{Row, Rows};
 use crate::container::{Confidence, Crop, Harvest, KeyOrder, Lost, Place};
 use crate::image::Cursor;
+
+/// How many records one thread judges at a time.
+const JUDGED_AT_ONCE: usize = 1 << 14;
 
 /// The DUMMY node's offset, which stands for the head of the list.
 const HEAD: u32 = DUMMY_OFFSET as u32;
 
 /// Carves a file: the newest committed version of each key, by what its log and its pointers say together.
 pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Harvest<'a> {
-    let inorder = survey.records.get(..survey.inorder_count).unwrap_or_default().to_vec();
+    let inorder = survey.records.get(..survey.inorder_count).unwrap_or_default();
     let (log_at, mut carver) = (survey.log_at, Carver::new(cursor, order, survey));
-    let live = carver.replay(Live::of_inorder(cursor, order, inorder, &survey.rows), log_at.unwrap_or(cursor.len()));
-    let sorted = live.sorted();
-    drop(live);
-    let kept = carver.judge(&sorted);
+    let live = carver.replay(Live::of_inorder(cursor, order, inorder.into(), &survey.rows), log_at.unwrap_or(cursor.len()));
+    let kept = carver.judge(&live.sorted());
     let uncommitted = carver.uncommitted.into_iter().map(|offset| record_at(cursor, offset)).collect();
     let lend = move |offset| record_at(cursor, u32::try_from(offset).unwrap_or(u32::MAX));
     Harvest { crop: Crop::Placed(kept, Box::new(lend)), lost: carver.lost, uncommitted }
@@ -45,7 +46,7 @@ struct Carver<'s, 'a> {
     disputed: Vec<u32>,
 }
 
-impl<'s, 'a> Carver<'s, 'a> {
+impl<'s, 'a: 's> Carver<'s, 'a> {
     /// Follows the pointers of what the survey found.
     fn new(cursor: Cursor<'a>, order: KeyOrder, survey: &'s Survey<'a>) -> Self {
         let links = Links::follow(cursor, order, survey);
@@ -67,7 +68,7 @@ impl<'s, 'a> Carver<'s, 'a> {
     }
 
     /// The live records that the committed part of the log leaves, from those at the checkpoint on.
-    fn replay(&mut self, mut live: Live<'a>, log_at: u64) -> Live<'a> {
+    fn replay(&mut self, mut live: Live<'s>, log_at: u64) -> Live<'s> {
         let mut deletion: Option<(u64, u32)> = None;
         for item in Scan::from(self.cursor, log_at) {
             let span = item.span();
@@ -95,7 +96,7 @@ impl<'s, 'a> Carver<'s, 'a> {
 
     /// Takes an added record in, unless it can't be believed. Of two records of one key the later is taken, unless the list
     /// speaks for the earlier: then a key has changed. (Not where the later replaces what can't be read.)
-    fn add(&mut self, live: &mut Live<'a>, node: Node<'a>, replaces_unknown: bool) {
+    fn add(&mut self, live: &mut Live<'s>, node: Node<'a>, replaces_unknown: bool) {
         if !node.is_credible(self.cursor) {
             return;
         }
@@ -117,7 +118,7 @@ impl<'s, 'a> Carver<'s, 'a> {
     /// A DELETE that the record behind it confirms by its key is believed. Otherwise: behind displaced bytes none is; a
     /// record that it names although pointers still lead to it, or that was not live, was hardly meant: then a live record
     /// that the pointers pass over, and whose offset differs in a single bit, is the better reading.
-    fn intended(&self, live: &Live<'a>, end: u64, target: u32, replacement: Option<Node<'a>>) -> Option<Node<'a>> {
+    fn intended(&self, live: &Live<'s>, end: u64, target: u32, replacement: Option<Node<'a>>) -> Option<Node<'s>> {
         let named = match live.look_up(target) {
             Deleted::Live(node) => Some(node),
             Deleted::Dead(_) | Deleted::Nothing => None,
@@ -146,48 +147,47 @@ impl<'s, 'a> Carver<'s, 'a> {
     fn judge(&self, sorted: &[u32]) -> Vec<Place> {
         let last_log_hole = self.lost.iter().map(|lost| lost.span).rfind(|span| span.end > self.log_at);
         let hole = last_log_hole.map_or(0, |hole| hole.start);
-        let verified = |&offset: &u32| Place::new(u64::from(offset), Confidence::Verified);
-        let mut kept: Vec<Place> = sorted.iter().map(verified).collect();
-        let closer = self.not_surely_verified(sorted);
-        let judge = |&(index, witness): &(u32, u32)| {
-            let place = usize::try_from(index).ok().and_then(|index| sorted.get(index));
-            place.map(|&offset| self.judge_one(offset, witness, hole))
-        };
-        let judged: Vec<Option<Place>> = closer.par_iter().map(judge).collect();
-        for (&(index, _), place) in closer.iter().zip(judged) {
-            let kept = usize::try_from(index).ok().and_then(|index| kept.get_mut(index));
-            if let (Some(kept), Some(place)) = (kept, place) {
-                *kept = place;
-            }
+        let stretches = || sorted.par_chunks(JUDGED_AT_ONCE);
+        let last_linked = |offsets: &[u32]| offsets.iter().rfind(|&&offset| self.links.contains(offset)).copied();
+        let mut witnesses: Vec<Option<u32>> = stretches().map(last_linked).collect();
+        let mut witness = HEAD;
+        for last in &mut witnesses {
+            let in_front = witness;
+            witness = last.unwrap_or(in_front);
+            *last = Some(in_front);
         }
+        let verified = |&offset: &u32| Place::new(u64::from(offset), Confidence::Verified);
+        let mut kept: Vec<Place> = sorted.par_iter().map(verified).collect();
+        let work = kept.par_chunks_mut(JUDGED_AT_ONCE).zip(stretches()).zip(&witnesses);
+        work.for_each(|((kept, offsets), witness)| self.judge_stretch(offsets, witness.unwrap_or(HEAD), hole, kept));
         kept
     }
 
-    /// The records that must be looked at: all but those inside of rows that stand in the list and in `sorted` as in the
-    /// file. Gives the index of each, and the last linked record in front of it.
-    fn not_surely_verified(&self, sorted: &[u32]) -> Vec<(u32, u32)> {
-        let mut closer = Vec::new();
-        let (mut witness, mut index) = (HEAD, 0);
-        while let Some(&offset) = sorted.get(index) {
-            closer.push((u32::try_from(index).unwrap_or(u32::MAX), witness));
+    /// Looks at all records of a stretch but those inside of rows that stand in the list and in `sorted` as in the file,
+    /// which are verified. `witness` is the last linked record in front.
+    fn judge_stretch(&self, sorted: &[u32], mut witness: u32, hole: u64, kept: &mut [Place]) {
+        let mut index = 0;
+        while let (Some(&offset), Some(place)) = (sorted.get(index), kept.get_mut(index)) {
+            *place = self.judge_one(offset, witness, hole);
             if self.links.contains(offset) {
                 witness = offset;
             }
             index += 1;
             let rest = sorted.get(index..).unwrap_or_default();
-            if let Some(before_last) = self.rows.at(u64::from(offset)).and_then(|row| self.inside(row, rest)) {
+            if let Some(row) = self.rows.at(u64::from(offset))
+                && let Some(before_last) = self.inside(row, rest)
+            {
                 witness = before_last;
-                index += ROW_LEN - 2;
+                index += row.len - 2;
             }
         }
-        closer
     }
 
     /// The last but one record of a row, if `rest` goes on with all records of the row behind its first one, and nothing
     /// but what the row itself shows can make those in front of its last one doubtful.
     fn inside(&self, row: &Row, rest: &[u32]) -> Option<u32> {
         let behind_first =
-            rest.get(..ROW_LEN - 1).filter(|behind| behind.iter().all(|&offset| row.spans(offset.into())))?;
+            rest.get(..row.len - 1).filter(|behind| behind.iter().all(|&offset| row.spans(offset.into())))?;
         let undisputed = |offset: &u32| self.disputed.binary_search(offset).is_err();
         let plain = row.last < self.links.displaced_from && self.links.contains_row(row);
         let plain = plain && (self.disputed.is_empty() || behind_first.iter().all(undisputed));

@@ -19,7 +19,7 @@ const UPPER_LEVEL: usize = 12;
 const MOST_DETOUR: usize = 64;
 
 /// How many records, at least, are asked where their pointers lead, to know whether offsets can be trusted.
-const ASKED: usize = 1 << 17;
+const ASKED: usize = 1 << 15;
 
 /// What the list says of a record, the least first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

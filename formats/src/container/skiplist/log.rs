@@ -51,7 +51,7 @@ impl<'a> Log<'a> {
     }
 
     fn into_records(self) -> Vec<Record<'a>> {
-        self.live.sorted().into_iter().map(|offset| record_at(self.cursor, offset)).collect()
+        self.live.sorted().iter().map(|&offset| record_at(self.cursor, offset)).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the log leaves: live records by key and by offset, brought forward one change at a time.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, RandomState};
 
@@ -12,7 +13,7 @@ use super::layout::{Node, NodeKind};
 use super::scan::{Item, Scan};
 use super::view::List;
 use crate::container::KeyOrder;
-use crate::container::rows::{ROW_LEN, Rows};
+use crate::container::rows::Rows;
 use crate::image::Cursor;
 
 /// What a DELETE finds at the offset it names.
@@ -32,7 +33,9 @@ pub enum Deleted<'a> {
 pub struct Live<'a> {
     cursor: Cursor<'a>,
     order: KeyOrder,
-    inorder: Vec<u32>,
+    inorder: Cow<'a, [u32]>,
+    /// Whether all of them are live.
+    all_inorder: bool,
     live: OffsetSet,
     added: HashTable<u32>,
     seed: u64,
@@ -54,17 +57,17 @@ impl<'a> Live<'a> {
                 _ => {}
             }
         }
-        (Live::of_inorder(cursor, order, inorder, &Rows::default()), log_at)
+        (Live::of_inorder(cursor, order, inorder.into(), &Rows::default()), log_at)
     }
 
     /// The state of INORDER records alone, given by their offsets in file order; `rows` are among the first records.
-    pub fn of_inorder(cursor: Cursor<'a>, order: KeyOrder, inorder: Vec<u32>, rows: &Rows) -> Self {
+    pub fn of_inorder(cursor: Cursor<'a>, order: KeyOrder, inorder: Cow<'a, [u32]>, rows: &Rows) -> Self {
         let live = OffsetSet::new(cursor);
         inorder.par_iter().for_each(|&offset| {
             live.insert(u64::from(offset));
         });
         let seed = RandomState::new().hash_one(cursor.len());
-        let mut live = Live { cursor, order, inorder, live, added: HashTable::new(), seed };
+        let mut live = Live { cursor, order, inorder, all_inorder: true, live, added: HashTable::new(), seed };
         if !live.ascends(rows) {
             live.settle();
         }
@@ -80,7 +83,7 @@ impl<'a> Live<'a> {
         let (mut from, mut between) = (0, Vec::new());
         for row in rows.iter() {
             between.push((from, row.index.saturating_add(1)));
-            from = row.index.saturating_add(ROW_LEN - 1);
+            from = row.index.saturating_add(row.len - 1);
         }
         between.push((from, usize::MAX));
         between.into_par_iter().all(|(from, to)| {
@@ -92,7 +95,9 @@ impl<'a> Live<'a> {
     /// Puts INORDER records that damage left out of order into order; of two of one key the one that stands in place is
     /// live, else the later.
     fn settle(&mut self) {
+        self.all_inorder = false;
         let Live { cursor, order, inorder, live, .. } = self;
+        let inorder = inorder.to_mut();
         let compare = |a: &u32, b: &u32| order.compare(key_at(*cursor, *a), key_at(*cursor, *b));
         let out_of_place = OffsetSet::new(*cursor);
         for pair in inorder.windows(2) {
@@ -168,6 +173,7 @@ impl<'a> Live<'a> {
 
     /// Takes a live record out.
     pub fn remove(&mut self, node: Node<'a>) {
+        self.all_inorder &= node.kind != NodeKind::Inorder;
         self.live.remove(node.offset);
         let hash = self.hash(node.key);
         if let Ok(entry) = self.added.find_entry(hash, |&offset| u64::from(offset) == node.offset) {
@@ -176,7 +182,10 @@ impl<'a> Live<'a> {
     }
 
     /// Offsets of all live records in key order.
-    pub fn sorted(&self) -> Vec<u32> {
+    pub fn sorted(&self) -> Cow<'_, [u32]> {
+        if self.all_inorder && self.added.is_empty() {
+            return Cow::Borrowed(&self.inorder);
+        }
         let inorder = self.inorder.iter().copied().filter(|&offset| self.is_live(offset));
         if self.added.is_empty() {
             return inorder.collect();
@@ -192,7 +201,7 @@ impl<'a> Live<'a> {
             sorted.push(offset);
         }
         sorted.extend(added);
-        sorted
+        sorted.into()
     }
 
     fn compare(&self, a: u32, b: u32) -> Ordering {

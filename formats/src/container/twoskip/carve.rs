@@ -14,7 +14,6 @@ use super::replay::replay;
 use super::survey::Survey;
 use super::view::File;
 use crate::container::bits::Bits;
-use crate::container::rows::ROW_LEN;
 use crate::container::{Confidence, Crop, Harvest, KeyOrder, Lost, Place, Record};
 use crate::image::{Cursor, Span};
 
@@ -118,7 +117,7 @@ fn list(file: File<'_>, survey: &Survey, order: KeyOrder) -> List {
         Step::Node { .. } => list.hole(),
         Step::Row(row) => {
             list.links.push(row.last | ROW);
-            list.count += ROW_LEN - 1;
+            list.count += row.len - 1;
         }
         Step::Hole(hole) => {
             list.moved |= !matches!(hole.why, Why::Beyond | Why::Unreadable | Why::Unproven);

@@ -11,10 +11,10 @@ use super::layout::{Head, Type};
 use super::tree::Tree;
 use crate::container::KeyOrder;
 use crate::container::bits::Bits;
-use crate::container::rows::{ROW_LEN, Row};
+use crate::container::rows::Row;
 use crate::image::Cursor;
 
-/// Every so many records of the run, one stands in the index.
+/// Every so many records of the run, one stands in the index; no row is longer.
 const INDEX_STEP: usize = 64;
 
 /// A key that compares in a given order.
@@ -151,7 +151,7 @@ impl<'a> Live<'a> {
         self.index.push(row.first);
         self.indexed = INDEX_STEP;
         self.greatest = Some(self.key(row.last));
-        self.len += ROW_LEN;
+        self.len += row.len;
         true
     }
 
