@@ -22,7 +22,8 @@ const HEAD: u32 = DUMMY_OFFSET as u32;
 pub fn carve<'a>(cursor: Cursor<'a>, order: KeyOrder, survey: &Survey<'a>) -> Harvest<'a> {
     let inorder = survey.records.get(..survey.inorder_count).unwrap_or_default();
     let (log_at, mut carver) = (survey.log_at, Carver::new(cursor, order, survey));
-    let live = carver.replay(Live::of_inorder(cursor, order, inorder.into(), &survey.rows), log_at.unwrap_or(cursor.len()));
+    let live =
+        carver.replay(Live::of_inorder(cursor, order, inorder.into(), &survey.rows), log_at.unwrap_or(cursor.len()));
     let kept = carver.judge(&live.sorted());
     let uncommitted = carver.uncommitted.into_iter().map(|offset| record_at(cursor, offset)).collect();
     let lend = move |offset| record_at(cursor, u32::try_from(offset).unwrap_or(u32::MAX));

@@ -1,7 +1,8 @@
 //! Proves in one pass over the file and one over its pointers that a file is sound.
 //!
 //! Nothing is allocated for a record, only a bit for every eight bytes of the file; both passes are divided by the list's
-//! upper levels, and run side by side. Where the proof fails, [`careful`](super::careful) says why.
+//! upper levels, and go in step as far as they come to the same records: a repack writes records in key order. Where the
+//! proof fails, [`careful`](super::careful) says why.
 //!
 //! A version of a key is either the ancestor of exactly one other version, or the newest, and then exactly one pointer of
 //! level 0 leads to it. So each version's bit is turned over once when it is read and once when it is named, and in the
@@ -56,27 +57,20 @@ struct Read {
     last_end: Option<u64>,
 }
 
-/// Reads every stretch of the file and walks every part of the list. A repack writes records in key order: each stretch of
-/// such a file is a part of its list, and read twice while it is in a cache.
+/// Reads every stretch of the file, and walks a part of the list along with each. (There are as many parts as cuts and one
+/// more, and no more stretches than that.)
 fn look(file: &File<'_>, header: &Header, cuts: &[u64], bits: &Bits) -> Option<(Read, u64)> {
     let stretches = stretches(file, cuts);
     let parts = parts(file, cuts)?;
-    let both: Option<Vec<_>> = (0..stretches.len().max(parts.len()))
-        .into_par_iter()
-        .map(|i| {
-            let read = match stretches.get(i) {
-                Some(&(start, end)) => Some(read_part(file, header, start, end, bits)?),
-                None => None,
-            };
-            let walked = match parts.get(i) {
-                Some((start, end)) => Some(walk_part(file, start, *end, bits)?),
-                None => None,
-            };
-            Some((read, walked))
-        })
-        .collect();
+    let one = |(number, (start, end)): (usize, &(Head, Option<u64>))| {
+        let mut walker = Walker::new(file, start, *end, bits);
+        let stretch = stretches.get(number).copied().unwrap_or_default();
+        let read = read_part(file, header, stretch, &mut walker, bits)?;
+        Some((read, walker.finish()?))
+    };
+    let both: Option<Vec<_>> = parts.par_iter().enumerate().map(one).collect();
     let (read, walked): (Vec<_>, Vec<_>) = both?.into_iter().unzip();
-    Some((join_read(file, read.into_iter().flatten())?, join_walked(file, walked.into_iter().flatten())?))
+    Some((join_read(file, read.into_iter())?, join_walked(file, walked.into_iter())?))
 }
 
 /// The stretches between the cuts in physical order.
@@ -126,8 +120,15 @@ impl Read {
     }
 }
 
-/// Reads the items from `start` to `end`; `None` as soon as something is not as it should be.
-fn read_part(file: &File<'_>, header: &Header, start: u64, end: u64, bits: &Bits) -> Option<Read> {
+/// Reads the items of a stretch, and walks along the list where that goes along with them; `None` as soon as something is
+/// not as it should be.
+fn read_part(
+    file: &File<'_>,
+    header: &Header,
+    (start, end): (u64, u64),
+    walker: &mut Walker<'_, '_>,
+    bits: &Bits,
+) -> Option<Read> {
     let cursor = file.cursor;
     let mut read = Read::none();
     let mut at = start;
@@ -145,7 +146,10 @@ fn read_part(file: &File<'_>, header: &Header, start: u64, end: u64, bits: &Bits
             read.last_end = Some(head.end);
             read.commits += 1;
         } else {
-            bits.toggle(at);
+            // Turned over as what is read and as what is named, its bit would be clear again.
+            if !walker.takes(&head, end)? {
+                bits.toggle(at);
+            }
             read.records += u64::from(head.kind.is_record());
             if head.kind == Type::Delete {
                 read.deletes += 1;
@@ -232,24 +236,61 @@ fn join_walked(file: &File<'_>, parts: impl Iterator<Item = Walked>) -> Option<u
     expected.iter().all(|&pointer| pointer == 0).then_some(nodes)
 }
 
-/// Walks from behind `start` to the node at `end`, that included; without one to the end of the list. `None` as soon as
-/// something is not as it should be. Ascending keys keep it from going in a circle.
-fn walk_part(file: &File<'_>, start: &Head, end: Option<u64>, bits: &Bits) -> Option<Walked> {
-    let cursor = file.cursor;
-    let mut walked = Walked { first: [UNSEEN; LEVELS], next: [UNSEEN; LEVELS], nodes: 0 };
-    let mut at = *start;
-    let mut key = start.key(cursor);
-    while end != Some(at.offset) {
-        let pointer = at.next(cursor, file.limit);
-        if pointer == 0 {
-            return end.is_none().then_some(walked);
+/// Walks a part of the list from behind its start. Ascending keys keep it from going in a circle.
+struct Walker<'f, 'a> {
+    file: &'f File<'a>,
+    walked: Walked,
+    /// The node it stands at, and its key.
+    at: Head,
+    key: &'a [u8],
+    /// Where level 0 leads from there; 0 at the end of the list.
+    next: u64,
+    /// The node that the part ends with; without one it ends with the list.
+    end: Option<u64>,
+    bits: &'f Bits,
+}
+
+impl<'f, 'a> Walker<'f, 'a> {
+    fn new(file: &'f File<'a>, start: &Head, end: Option<u64>, bits: &'f Bits) -> Self {
+        let walked = Walked { first: [UNSEEN; LEVELS], next: [UNSEEN; LEVELS], nodes: 0 };
+        let (key, next) = (start.key(file.cursor), start.next(file.cursor, file.limit));
+        Walker { file, walked, at: *start, key, next, end, bits }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.next == 0 || self.end == Some(self.at.offset)
+    }
+
+    /// Takes `head`, an item of the stretch that ends at `end`, if it is the next node; before that, all nodes that stand
+    /// elsewhere. `None` if one of them is not as it should be.
+    #[inline]
+    fn takes(&mut self, head: &Head, end: u64) -> Option<bool> {
+        while !self.has_ended() && self.next != head.offset && !(head.offset..end).contains(&self.next) {
+            self.step()?;
         }
-        let (_, node) = file.next(&at)?;
-        let node_key = node.key(cursor);
-        if node_key <= key || !bits.toggle(pointer) {
+        let next = !self.has_ended() && self.next == head.offset && head.kind.is_record();
+        if next {
+            self.take(*head)?;
+        }
+        Some(next)
+    }
+
+    /// Goes to the next node.
+    fn step(&mut self) -> Option<()> {
+        let pointer = self.next;
+        let (_, node) = self.file.next(&self.at)?;
+        if self.bits.toggle(pointer) { self.take(node) } else { None }
+    }
+
+    /// Goes to `node`, which is the next one.
+    #[inline]
+    fn take(&mut self, node: Head) -> Option<()> {
+        let cursor = self.file.cursor;
+        let key = node.key(cursor);
+        if key <= self.key {
             return None;
         }
-        let levels = walked.first.iter_mut().zip(&mut walked.next).skip(1);
+        let levels = self.walked.first.iter_mut().zip(&mut self.walked.next).skip(1);
         for (level, (first, next)) in (1..node.level).zip(levels) {
             if *next == UNSEEN {
                 *first = node.offset;
@@ -258,8 +299,16 @@ fn walk_part(file: &File<'_>, start: &Head, end: Option<u64>, bits: &Bits) -> Op
             }
             *next = node.pointer(cursor, level.checked_add(1)?);
         }
-        walked.nodes += 1;
-        (at, key) = (node, node_key);
+        self.walked.nodes += 1;
+        (self.at, self.key, self.next) = (node, key, node.next(cursor, self.file.limit));
+        Some(())
     }
-    Some(walked)
+
+    /// Walks to the end; `None` if it does not come there.
+    fn finish(mut self) -> Option<Walked> {
+        while !self.has_ended() {
+            self.step()?;
+        }
+        (self.end.is_none_or(|end| end == self.at.offset)).then_some(self.walked)
+    }
 }
