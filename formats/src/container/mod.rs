@@ -161,6 +161,11 @@ pub trait View<'a>: Send + Sync {
     fn prefix(&self, prefix: &[u8], visit: &mut dyn FnMut(Record<'a>) -> bool);
 }
 
+/// Walks all live records as a view does, and finds out on the way whether the file is sound: if it is, tells the sink what
+/// [`verify`](Database::verify) would, and answers so. If not, what was walked is worth nothing. A visitor that answers
+/// `false` ends it, and then nothing is known.
+pub type ProvingWalk<'s, 'a> = Box<dyn FnOnce(&mut dyn FnMut(Record<'a>) -> bool, &mut Sink<'_>) -> bool + Send + 's>;
+
 /// A file opened as one format. Opening never fails: what is wrong with the file is what [`verify`](Database::verify) says.
 pub trait Database<'a>: Send + Sync {
     /// Its format.
@@ -183,6 +188,11 @@ pub trait Database<'a>: Send + Sync {
     /// Live records by the file's own pointers, as Cyrus reads them: for files that `verify` has no error for.
     /// `parts` is how many parts are wanted.
     fn view<'s>(&'s self, order: KeyOrder, parts: usize) -> Box<dyn View<'a> + 's>;
+    /// A walk over its records that verifies it in the same pass; `None` where it takes more than one to tell whether it is
+    /// sound, or where it can't be.
+    fn proving_walk<'s>(&'s self) -> Option<ProvingWalk<'s, 'a>> {
+        None
+    }
     /// All that can be proven or plausibly read from the file, however damaged: the newest committed version of each key
     /// with its provenance, what was lost, and what was never committed. Never less than what Cyrus would read of it,
     /// nothing that was never written, no deleted record. The kept records stand in `order`.

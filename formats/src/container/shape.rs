@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter, memchr3, memchr3_iter, memrchr};
+use memchr::{memchr, memchr_iter, memchr3_iter, memrchr};
 
 /// Length of the dlist `%(…)` that `value` starts with, up to its closing bracket; `None` if it starts with none or if
 /// the dlist is not closed. `value` is unescaped.
@@ -45,13 +45,49 @@ fn dlist(value: &[u8]) -> Option<(usize, bool)> {
     None
 }
 
-/// Whether some byte is a control but TAB and LF, is none of ASCII, or means more in a dlist than brackets and quotes do.
-/// Asked of many records at once, it need not be asked of each.
+/// What is among some bytes, asked of many records at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Seen {
+    /// Whether some byte is a control but TAB and LF, is none of ASCII, or means more in a dlist than brackets and quotes
+    /// do.
+    pub special: bool,
+    /// Number of TABs.
+    pub tabs: usize,
+    /// Number of LFs.
+    pub line_ends: usize,
+}
+
+impl Seen {
+    /// Looks at bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut seen = Seen::default();
+        // Blocks of one length, and counts that fit a byte: so the compiler looks at many bytes at once.
+        let (blocks, rest) = bytes.as_chunks::<128>();
+        blocks.iter().for_each(|block| seen.add(block));
+        seen.add(rest);
+        seen
+    }
+
+    /// Looks at up to 255 bytes more.
+    #[inline(always)]
+    fn add(&mut self, bytes: &[u8]) {
+        let (mut special, mut tabs, mut line_ends) = (0, 0_u8, 0_u8);
+        for &byte in bytes {
+            let (tab, line_end) = (u8::from(byte == b'\t'), u8::from(byte == b'\n'));
+            let control = u8::from(byte < 0x1D) ^ tab ^ line_end;
+            special |= control | u8::from(byte > 0x7E) | u8::from(byte == b'\\') | u8::from(byte == b'{');
+            tabs = tabs.wrapping_add(tab);
+            line_ends = line_ends.wrapping_add(line_end);
+        }
+        self.special |= special != 0;
+        self.tabs += usize::from(tabs);
+        self.line_ends += usize::from(line_ends);
+    }
+}
+
+/// Whether some byte is special as [`Seen`] has it.
 pub fn holds_special(bytes: &[u8]) -> bool {
-    // Without an early end the compiler looks at many bytes at once.
-    let is_control = |byte: u8| (byte < 0x1D) & (byte != b'\t') & (byte != b'\n');
-    let controls = || bytes.iter().fold(false, |found, &byte| found | is_control(byte));
-    !bytes.is_ascii() || memchr3(b'\\', b'{', 0x7F, bytes).is_some() || controls()
+    Seen::of(bytes).special
 }
 
 /// Whether `value`, which [holds nothing special](holds_special), is a dlist and nothing else.
@@ -218,6 +254,26 @@ mod tests {
         {
             assert_eq!(dlist_len(open), None, "{open:?}");
         }
+    }
+
+    #[test]
+    fn what_is_seen_is_what_is_there_wherever_it_stands() {
+        for (byte, seen) in [
+            (b'\t', Seen { tabs: 1, ..Seen::default() }),
+            (b'\n', Seen { line_ends: 1, ..Seen::default() }),
+            (b'{', Seen { special: true, ..Seen::default() }),
+            (b'x', Seen::default()),
+        ] {
+            for len in [1, 127, 128, 129, 300] {
+                for at in [0, 1, len / 2, len - 1] {
+                    let mut bytes = vec![b'a'; len];
+                    bytes[at] = byte;
+                    assert_eq!(Seen::of(&bytes), seen, "{byte} at {at} of {len}");
+                }
+            }
+        }
+        assert_eq!(Seen::of(&[b'\t'; 1000]), Seen { tabs: 1000, ..Seen::default() });
+        assert_eq!(Seen::of(&[b'\n'; 1000]), Seen { line_ends: 1000, ..Seen::default() });
     }
 
     #[test]

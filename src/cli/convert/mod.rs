@@ -15,8 +15,7 @@ use coroner::ops::convert::remarks::Remarks;
 use coroner::ops::convert::role::Host;
 use coroner::ops::convert::witness::Witnesses;
 use coroner::ops::convert::{Converter, Origin};
-use coroner::ops::findings::KEPT_PER_RULE;
-use coroner::ops::reading::{Reading, verified};
+use coroner::ops::reading::Reading;
 use coroner::render::text::unprintable;
 
 use super::args::{Common, FormatName, Past, named_file};
@@ -123,7 +122,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     let copied = match copies_a_database(args, &*database, format) {
         true => {
             let presumed = Reading::presumed(&source, &*database);
-            plan_for(args, common, &source, &presumed, format).copy_meanwhile(|| verified(&*database, KEPT_PER_RULE))?
+            plan_for(args, common, &source, &presumed, format).copy_meanwhile(&*database)?
         }
         false => None,
     };

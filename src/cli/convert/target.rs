@@ -5,21 +5,21 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use coroner::failure::Failure;
-use coroner::formats::container::{Format, KeyOrder, WriteOptions, Written, flat};
+use coroner::formats::container::{Database, Format, KeyOrder, WriteOptions, Written, flat};
 use coroner::formats::image::Image;
 use coroner::formats::record::era::guess as guess_era;
 use coroner::formats::record::{Context, Era, EraGuess, Numbering, Style, Survey, decode};
 use coroner::input::Source;
 use coroner::ops::account::Account;
-use coroner::ops::convert::raw::{Raw, Stream, streamed};
+use coroner::ops::convert::raw::{Raw, Stream, streamed, streamed_proving};
 use coroner::ops::convert::records::Records;
 use coroner::ops::convert::remarks::{Fate, Remarks};
 use coroner::ops::convert::reverse_acl::ReverseAcls;
 use coroner::ops::convert::role::Host;
 use coroner::ops::convert::{Converter, Origin, dumps};
 use coroner::ops::entries::Decoder;
-use coroner::ops::findings::Findings;
-use coroner::ops::reading::{Reading, beside};
+use coroner::ops::findings::{Findings, KEPT_PER_RULE};
+use coroner::ops::reading::{Reading, beside, verified};
 use coroner::ops::tally::Tally;
 use coroner::plan::database::{self, Prepared, Target, target_order};
 use coroner::plan::ledger;
@@ -120,30 +120,30 @@ impl Plan<'_, '_, '_> {
         self.lines(raw.pairs(), out)
     }
 
-    /// Copies records as they stand to a database while they are read, and while `verify` finds out whether the source is
+    /// Copies records as they stand to a database while they are read, and while it is found out whether the source is
     /// sound. `None`, and nothing is written, if it is not, if its keys stand in another order than the target's, or if
     /// how something is to be escaped hangs on all records.
     ///
     /// # Errors
     /// What keeps a sound source in the target's order from being written: it would do so again.
-    pub fn copy_meanwhile(
-        &self,
-        verify: impl FnOnce() -> Findings + Send,
-    ) -> Result<Option<(Findings, Written)>, Failure> {
+    pub fn copy_meanwhile(&self, source: &dyn Database<'_>) -> Result<Option<(Findings, Written)>, Failure> {
         let options = database::options(self.format, self.order(true), std::iter::empty::<(&[u8], &[u8])>());
         let damaged = AtomicBool::new(false);
-        let verify = || {
-            let findings = verify();
-            damaged.store(!findings.is_clean(), Ordering::Relaxed);
-            findings
-        };
         let copy = |stream: &mut Stream<'_, '_>| {
             // No more than is needed is written in vain.
             let pairs = stream.by_ref().take_while(|_| !damaged.load(Ordering::Relaxed));
             let prepared = watched("writing", |_| self.prepare(pairs, &options));
             (prepared, stream.bytes_taken())
         };
-        let (findings, (prepared, taken)) = beside(verify, || streamed(self.reading, copy));
+        let verify = || {
+            let findings = verified(source, KEPT_PER_RULE);
+            damaged.store(!findings.is_clean(), Ordering::Relaxed);
+            findings
+        };
+        let (findings, (prepared, taken)) = match source.proving_walk() {
+            Some(walk) => streamed_proving(walk, copy),
+            None => beside(verify, || streamed(self.reading, copy)),
+        };
         let Some(findings) = findings.filter(Findings::is_clean) else { return Ok(None) };
         let prepared = match prepared {
             Ok(prepared) => prepared,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::io::{self, Write};
 
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr2};
 
 use super::layout::{self, Style};
 use crate::container::KeyOrder;
@@ -121,8 +121,9 @@ fn usual<K: AsRef<[u8]>, V: AsRef<[u8]>>(bytes: &mut Vec<u8>, batch: &Batch<K, V
         }
     }
     // One of each in a line, and so none in keys and values: each line is read as it was put.
-    let once = |byte| memchr_iter(byte, bytes).count() == batch.records.len();
-    if shape::holds_special(bytes) || !once(layout::KEY_END) || !once(b'\n') {
+    let seen = shape::Seen::of(bytes);
+    let once = |count| count == batch.records.len();
+    if seen.special || !once(seen.tabs) || !once(seen.line_ends) {
         return None;
     }
     let mut shown = Stretch::new(0);

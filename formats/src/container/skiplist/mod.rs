@@ -35,7 +35,8 @@ use std::sync::OnceLock;
 use survey::Survey;
 
 use crate::container::{
-    Carved, CyrusOutcome, Database, Depth, Format, Harvest, KeyOrder, OrderTally, Record, Transaction, View,
+    Carved, CyrusOutcome, Database, Depth, Format, Harvest, KeyOrder, OrderTally, ProvingWalk, Record, Transaction,
+    View,
 };
 use crate::finding::Sink;
 use crate::image::{Cursor, Span};
@@ -92,6 +93,10 @@ impl<'a> Database<'a> for Db<'a> {
 
     fn view<'s>(&'s self, order: KeyOrder, parts: usize) -> Box<dyn View<'a> + 's> {
         Box::new(view::PointerView::new(view::List::new(self.cursor), order, parts))
+    }
+
+    fn proving_walk<'s>(&'s self) -> Option<ProvingWalk<'s, 'a>> {
+        verify::proving_walk(self.cursor)
     }
 
     fn carve(&self, order: KeyOrder) -> Carved<'a> {

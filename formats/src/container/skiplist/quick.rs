@@ -20,25 +20,67 @@ const UNSEEN: u32 = u32::MAX;
 /// The number of live records if everything behind the header is as a healthy Cyrus leaves it. The header itself must
 /// have been found sound.
 pub fn prove(cursor: Cursor<'_>, header: &Header) -> Option<u64> {
-    let logstart = u64::from(header.logstart);
-    let list = List::new(cursor);
-    let len = u32::try_from(cursor.len()).ok()?;
-    let head = list.head().filter(|head| head.end() == FIRST_RECORD && logstart <= u64::from(len))?;
-    let curlevel = usize::try_from(header.curlevel).unwrap_or_default();
-    if logstart == u64::from(len) {
-        // Each record leads to the one behind it, and the last one to nothing: the chain is the physical order.
-        let first = u32::try_from(FIRST_RECORD).ok().map(|first| first % len);
-        let is_next = |node: &Node<'_>| node.pointer(0) == u32::try_from(node.end()).ok().map(|end| end % len);
-        // A node that may have swallowed others is the scan's to judge.
-        let accept = |node: &Node<'_>| node.kind == NodeKind::Inorder && is_next(node) && !holds_zeros(node);
-        return graph(list, head, curlevel, &accept).filter(|_| head.pointer(0) == first).map(|(count, _)| count);
+    if let Some(chain) = Chain::new(cursor, header) {
+        let ranges = chain.list.ranges(rayon::current_num_threads() * 8);
+        let walk = |&range: &(u32, u32)| chain.walk(range, &mut |_| true);
+        return chain.count(&ranges.par_iter().map(walk).collect::<Option<Vec<Part>>>()?);
     }
+    let (list, head) = head(cursor, header)?;
+    let logstart = u64::from(header.logstart);
     let seen = OffsetSet::new(cursor);
-    let (read, linked) =
-        rayon::join(|| replay(cursor, logstart), || graph(list, head, curlevel, &|node| seen.insert(node.offset)));
+    let (read, linked) = rayon::join(|| replay(cursor, logstart), || graph(list, head, header, &seen));
     let ((live, mut tally), (count, keys)) = read.zip(linked)?;
     tally.append(&keys);
     (some_order_fits(&tally) && live.same(&seen)).then_some(count)
+}
+
+/// The list and its head, if that and where the header puts the log are as they should be.
+fn head<'a>(cursor: Cursor<'a>, header: &Header) -> Option<(List<'a>, Node<'a>)> {
+    let list = List::new(cursor);
+    let len = u32::try_from(cursor.len()).ok()?;
+    let head = list.head().filter(|head| head.end() == FIRST_RECORD && header.logstart <= len)?;
+    Some((list, head))
+}
+
+/// A file without a log: each record leads to the one behind it, and the last one to nothing. The list is the physical
+/// order.
+pub struct Chain<'a> {
+    list: List<'a>,
+    head: Node<'a>,
+    len: u32,
+    curlevel: usize,
+}
+
+impl<'a> Chain<'a> {
+    /// A file whose header was found sound; `None` if it has a log, or is not sound.
+    pub fn new(cursor: Cursor<'a>, header: &Header) -> Option<Self> {
+        let (list, head) = head(cursor, header)?;
+        let len = u32::try_from(cursor.len()).ok().filter(|&len| header.logstart == len && len > 0)?;
+        Some(Chain { list, head, len, curlevel: curlevel(header) })
+    }
+
+    /// The number of records, if the file is sound; all are visited meanwhile.
+    pub fn prove(&self, visit: &mut impl FnMut(&Node<'a>) -> bool) -> Option<u64> {
+        let first = self.head.pointer(0)?;
+        self.count(&[self.walk((first, 0), visit)?])
+    }
+
+    fn walk(&self, range: (u32, u32), visit: &mut impl FnMut(&Node<'a>) -> bool) -> Option<Part> {
+        let is_next = |node: &Node<'_>| node.pointer(0) == u32::try_from(node.end()).ok().map(|end| end % self.len);
+        // A node that may have swallowed others is the scan's to judge.
+        let sound = |node: &Node<'_>| node.kind == NodeKind::Inorder && is_next(node) && !holds_zeros(node);
+        walk_part(self.list, range, self.curlevel, &mut |node| sound(node) && visit(node))
+    }
+
+    fn count(&self, parts: &[Part]) -> Option<u64> {
+        let first = u32::try_from(FIRST_RECORD).ok().map(|first| first % self.len);
+        let (count, _) = join(&self.head, parts).filter(|_| self.head.pointer(0) == first)?;
+        Some(count)
+    }
+}
+
+fn curlevel(header: &Header) -> usize {
+    usize::try_from(header.curlevel).unwrap_or_default()
 }
 
 /// What one part of level 0 says about all levels: the first node of each, and where its last one leads.
@@ -50,19 +92,18 @@ struct Part {
 }
 
 /// The number of nodes and the order of their keys, if every pointer of every level leads to the next node of that
-/// level, keys ascend, and `accept` takes each node.
-fn graph<'a>(
-    list: List<'a>,
-    head: Node<'a>,
-    curlevel: usize,
-    accept: &(dyn Fn(&Node<'a>) -> bool + Sync),
-) -> Option<(u64, OrderTally)> {
+/// level, keys ascend, and no node was `seen` before.
+fn graph<'a>(list: List<'a>, head: Node<'a>, header: &Header, seen: &OffsetSet) -> Option<(u64, OrderTally)> {
     let ranges = list.ranges(rayon::current_num_threads() * 8);
-    let parts =
-        ranges.par_iter().map(|&range| walk_part(list, range, curlevel, accept)).collect::<Option<Vec<Part>>>()?;
+    let walk = |&range: &(u32, u32)| walk_part(list, range, curlevel(header), &mut |node| seen.insert(node.offset));
+    join(&head, &ranges.par_iter().map(walk).collect::<Option<Vec<Part>>>()?)
+}
+
+/// The number of nodes and the order of their keys, if parts fit together.
+fn join(head: &Node<'_>, parts: &[Part]) -> Option<(u64, OrderTally)> {
     let mut expected: Vec<u32> = head.pointers().collect();
     let mut tally = OrderTally::default();
-    for part in &parts {
+    for part in parts {
         for (expected, (&first, &next)) in expected.iter_mut().zip(part.first.iter().zip(&part.next)) {
             if first == UNSEEN {
                 continue;
@@ -87,7 +128,7 @@ fn walk_part<'a>(
     list: List<'a>,
     (from, until): (u32, u32),
     curlevel: usize,
-    accept: &(dyn Fn(&Node<'a>) -> bool + Sync),
+    accept: &mut impl FnMut(&Node<'a>) -> bool,
 ) -> Option<Part> {
     let mut part = Part { first: [UNSEEN; LEVELS], next: [UNSEEN; LEVELS], tally: OrderTally::default(), count: 0 };
     let mut at = from;

@@ -1,8 +1,9 @@
 //! Checks every rule of the format.
 
 use super::layout::Header;
+use super::view::record;
 use super::{careful, header, quick};
-use crate::container::Depth;
+use crate::container::{Depth, ProvingWalk};
 use crate::finding::Sink;
 use crate::image::Cursor;
 
@@ -17,6 +18,20 @@ pub fn verify(cursor: Cursor<'_>, depth: Depth, sink: &mut Sink<'_>) {
         Some((header, count)) => careful::listsize(cursor, &header, count, sink),
         None => careful::examine(cursor, sink),
     }
+}
+
+/// A walk that verifies a file without a log.
+pub fn proving_walk<'a>(cursor: Cursor<'a>) -> Option<ProvingWalk<'a, 'a>> {
+    let header = Header::decode(cursor).filter(|_| header::check(cursor, &mut |_| ()))?;
+    let chain = quick::Chain::new(cursor, &header)?;
+    Some(Box::new(move |visit, sink| {
+        let count = chain.prove(&mut |node| visit(record(*node)));
+        if let Some(count) = count {
+            header::check(cursor, sink);
+            careful::listsize(cursor, &header, count, sink);
+        }
+        count.is_some()
+    }))
 }
 
 #[cfg(test)]

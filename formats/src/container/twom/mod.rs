@@ -24,7 +24,9 @@ pub(super) use writer::fresh;
 pub use writer::{Options, uuid, write};
 
 use self::file::File;
-use super::{Carved, CyrusOutcome, Database, Depth, Format, KeyOrder, OrderTally, Record, Transaction, View};
+use super::{
+    Carved, CyrusOutcome, Database, Depth, Format, KeyOrder, OrderTally, ProvingWalk, Record, Transaction, View,
+};
 use crate::finding::Sink;
 use crate::tile::{Field, Tile};
 
@@ -67,6 +69,10 @@ impl<'a> Database<'a> for Db<'a> {
 
     fn view<'s>(&'s self, order: KeyOrder, parts: usize) -> Box<dyn View<'a> + 's> {
         Box::new(view::List::new(self.file, order, parts))
+    }
+
+    fn proving_walk<'s>(&'s self) -> Option<ProvingWalk<'s, 'a>> {
+        verify::proving_walk(&self.file)
     }
 
     fn carve(&self, order: KeyOrder) -> Carved<'a> {

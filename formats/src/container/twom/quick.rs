@@ -27,7 +27,44 @@ pub fn is_sound(file: &File<'_>, header: &Header) -> bool {
     }
     let cuts = file.splits(usize::try_from(file.limit / PART_LEN).unwrap_or(1));
     let bits = Bits::new(file.limit);
-    let Some((read, reached)) = look(file, header, &cuts, &bits) else { return false };
+    let (Some(parts), stretches) = (parts(file, &cuts), stretches(file, &cuts)) else { return false };
+    // As many parts as cuts and one more, and no more stretches than that.
+    let read = |(number, part): (usize, &(Head, Option<u64>))| {
+        let stretch = stretches.get(number).copied().unwrap_or_default();
+        read(file, header, stretch, part, &bits, &mut |_| true)
+    };
+    let both: Option<Vec<_>> = parts.par_iter().enumerate().map(read).collect();
+    both.is_some_and(|both| fits(file, header, both, &bits))
+}
+
+/// The same; all live records are visited meanwhile.
+pub fn is_sound_walked(file: &File<'_>, header: &Header, visit: &mut impl FnMut(&Head) -> bool) -> bool {
+    let Some(dummy) = file.dummy().filter(|_| header.current_size == file.limit) else { return false };
+    let bits = Bits::new(file.limit);
+    let both = read(file, header, (FIRST_OFFSET, file.limit), &(dummy, None), &bits, visit);
+    both.is_some_and(|both| fits(file, header, vec![both], &bits))
+}
+
+/// Reads a stretch of the file, and walks a part of the list along with it. A repack writes records in key order: each
+/// stretch of such a file is a part of its list.
+fn read(
+    file: &File<'_>,
+    header: &Header,
+    stretch: (u64, u64),
+    (start, end): &(Head, Option<u64>),
+    bits: &Bits,
+    visit: &mut impl FnMut(&Head) -> bool,
+) -> Option<(Read, Walked)> {
+    let mut walker = Walker::new(file, start, *end, bits, visit);
+    let read = read_part(file, header, stretch, &mut walker, bits)?;
+    Some((read, walker.finish()?))
+}
+
+/// Whether all parts fit together to a sound file.
+fn fits(file: &File<'_>, header: &Header, both: Vec<(Read, Walked)>, bits: &Bits) -> bool {
+    let (read, walked): (Vec<_>, Vec<_>) = both.into_iter().unzip();
+    let all = join_read(file, read.into_iter()).zip(join_walked(file, walked.into_iter()));
+    let Some((read, reached)) = all else { return false };
     let live = read.records.checked_sub(read.dead_records);
     let counts_fit = live == Some(header.num_records)
         && read.commits == header.num_commits
@@ -55,22 +92,6 @@ struct Read {
     first_start: Option<u64>,
     /// Where the part's last COMMIT ends.
     last_end: Option<u64>,
-}
-
-/// Reads every stretch of the file, and walks a part of the list along with each. (There are as many parts as cuts and one
-/// more, and no more stretches than that.)
-fn look(file: &File<'_>, header: &Header, cuts: &[u64], bits: &Bits) -> Option<(Read, u64)> {
-    let stretches = stretches(file, cuts);
-    let parts = parts(file, cuts)?;
-    let one = |(number, (start, end)): (usize, &(Head, Option<u64>))| {
-        let mut walker = Walker::new(file, start, *end, bits);
-        let stretch = stretches.get(number).copied().unwrap_or_default();
-        let read = read_part(file, header, stretch, &mut walker, bits)?;
-        Some((read, walker.finish()?))
-    };
-    let both: Option<Vec<_>> = parts.par_iter().enumerate().map(one).collect();
-    let (read, walked): (Vec<_>, Vec<_>) = both?.into_iter().unzip();
-    Some((join_read(file, read.into_iter())?, join_walked(file, walked.into_iter())?))
 }
 
 /// The stretches between the cuts in physical order.
@@ -126,7 +147,7 @@ fn read_part(
     file: &File<'_>,
     header: &Header,
     (start, end): (u64, u64),
-    walker: &mut Walker<'_, '_>,
+    walker: &mut Walker<'_, '_, impl FnMut(&Head) -> bool>,
     bits: &Bits,
 ) -> Option<Read> {
     let cursor = file.cursor;
@@ -237,7 +258,7 @@ fn join_walked(file: &File<'_>, parts: impl Iterator<Item = Walked>) -> Option<u
 }
 
 /// Walks a part of the list from behind its start. Ascending keys keep it from going in a circle.
-struct Walker<'f, 'a> {
+struct Walker<'f, 'a, V> {
     file: &'f File<'a>,
     walked: Walked,
     /// The node it stands at, and its key.
@@ -248,13 +269,15 @@ struct Walker<'f, 'a> {
     /// The node that the part ends with; without one it ends with the list.
     end: Option<u64>,
     bits: &'f Bits,
+    /// Sees all live nodes.
+    visit: &'f mut V,
 }
 
-impl<'f, 'a> Walker<'f, 'a> {
-    fn new(file: &'f File<'a>, start: &Head, end: Option<u64>, bits: &'f Bits) -> Self {
+impl<'f, 'a, V: FnMut(&Head) -> bool> Walker<'f, 'a, V> {
+    fn new(file: &'f File<'a>, start: &Head, end: Option<u64>, bits: &'f Bits, visit: &'f mut V) -> Self {
         let walked = Walked { first: [UNSEEN; LEVELS], next: [UNSEEN; LEVELS], nodes: 0 };
         let (key, next) = (start.key(file.cursor), start.next(file.cursor, file.limit));
-        Walker { file, walked, at: *start, key, next, end, bits }
+        Walker { file, walked, at: *start, key, next, end, bits, visit }
     }
 
     fn has_ended(&self) -> bool {
@@ -287,7 +310,9 @@ impl<'f, 'a> Walker<'f, 'a> {
     fn take(&mut self, node: Head) -> Option<()> {
         let cursor = self.file.cursor;
         let key = node.key(cursor);
-        if key <= self.key {
+        // To a deleted one its DELETE leads.
+        let live = self.next == node.offset;
+        if key <= self.key || live && !(self.visit)(&node) {
             return None;
         }
         let levels = self.walked.first.iter_mut().zip(&mut self.walked.next).skip(1);

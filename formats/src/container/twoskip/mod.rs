@@ -22,7 +22,10 @@ use layout::{DUMMY_OFFSET, Header, Type};
 use scan::Heads;
 use view::{File, List};
 
-use super::{Carved, CyrusOutcome, Database, Depth, Format, Harvest, KeyOrder, OrderTally, Record, Transaction, View};
+use super::{
+    Carved, CyrusOutcome, Database, Depth, Format, Harvest, KeyOrder, OrderTally, ProvingWalk, Record, Transaction,
+    View,
+};
 use crate::finding::Sink;
 use crate::image::Cursor;
 use crate::tile::{Field, Tile};
@@ -71,6 +74,10 @@ impl<'a> Database<'a> for Db<'a> {
 
     fn view<'s>(&'s self, order: KeyOrder, parts: usize) -> Box<dyn View<'a> + 's> {
         Box::new(List::new(self.file, order, parts))
+    }
+
+    fn proving_walk<'s>(&'s self) -> Option<ProvingWalk<'s, 'a>> {
+        verify::proving_walk(self.file)
     }
 
     fn carve(&self, order: KeyOrder) -> Carved<'a> {

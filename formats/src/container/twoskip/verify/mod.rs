@@ -7,7 +7,7 @@ use super::layout::{FIRST_OFFSET, HEADER_LEN, Header, VERSION, is_blank};
 use super::rules;
 use super::survey::believed_header;
 use super::view::File;
-use crate::container::{Depth, KeyOrder, OrderTally};
+use crate::container::{Depth, KeyOrder, OrderTally, ProvingWalk};
 use crate::finding::{Finding, Sink};
 use crate::image::{Cursor, Span};
 
@@ -41,6 +41,19 @@ pub fn verify(file: File<'_>, depth: Depth, sink: &mut Sink<'_>) {
     let sound = if header_is_fine { sound::look(file, &header) } else { None };
     let totals = sound.unwrap_or_else(|| careful::look(cursor, &header, sink));
     notes(cursor, &header, &totals, sink);
+}
+
+/// A walk that verifies in the same pass.
+pub fn proving_walk<'a>(file: File<'a>) -> Option<ProvingWalk<'a, 'a>> {
+    // One that is fine gave no finding.
+    let header_is_fine = header(file.cursor, &mut |_| ());
+    let header = Header::decode(file.cursor).filter(|_| header_is_fine)?;
+    let quick = sound::Quick::new(file, &header)?;
+    Some(Box::new(move |visit, sink| {
+        let totals = quick.look(&mut |head| visit(file.lend(head)));
+        totals.iter().for_each(|totals| notes(file.cursor, &header, totals, sink));
+        totals.is_some()
+    }))
 }
 
 /// The order of the keys, as far as they can be read.

@@ -26,40 +26,77 @@ struct Marks {
 
 /// What is known of a sound file; `None` if it is not sound, or not for certain.
 pub fn look(file: File<'_>, header: &Header) -> Option<Totals> {
-    let len = file.cursor.len();
-    let size_fits = header.current_size == len && header.repack_size <= len && header.repack_size >= FIRST_OFFSET;
-    let plain = header.flags == 0 && header.generation > 0 && header.repack_size.is_multiple_of(ALIGN);
-    let dummy = dummy(file.cursor)?;
-    if !size_fits || !plain || !dummy.head_is_right(file.cursor) || !dummy.tail_is_right(file.cursor) {
-        return None;
-    }
-    let marks = Marks { starts: Bits::new(len), reached: Bits::new(len), named: Bits::new(len) };
-    let splits = file.splits(usize::try_from(len / PART_LEN).unwrap_or(1).clamp(1, PARTS_MAX));
+    let quick = Quick::new(file, header)?;
+    let wanted = usize::try_from(file.cursor.len() / PART_LEN).unwrap_or(1).clamp(1, PARTS_MAX);
+    let splits = file.splits(wanted);
     // A repack writes records in key order: each stretch of such a file is a part of its list, and both are read in step.
     let stretches = physical_edges(file, &splits);
-    let parts = list_edges(file, &dummy, &splits, &marks)?;
+    let parts = list_edges(file, &quick.dummy, &splits, &quick.marks)?;
     let between = |edges: &[u64], i: usize| match edges.get(i..=i + 1) {
         Some(&[from, to]) => (from, to),
         _ => (0, 0),
     };
-    let both: Option<Vec<_>> = (0..stretches.len().max(parts.len()))
-        .into_par_iter()
-        .map(|i| read(file, between(&stretches, i), Walker::new(file, between(&parts, i), &marks), &marks.starts))
-        .collect();
-    let (stretches, parts): (Vec<_>, Vec<_>) = both?.into_iter().unzip();
-    let bytes = read_all(file, stretches.into_iter())?;
-    let list = walk_all(file, &dummy, parts.into_iter())?;
-    let mut orders = list.tally.fitting(KeyOrder::Unsigned);
-    orders.retain(|&order| order != KeyOrder::Signed);
-    let counts_agree = list.nodes == header.num_records && marks.reached.count() == list.nodes;
-    let known = marks.reached.is_subset(&marks.starts) && marks.named.is_subset(&marks.starts);
-    if !counts_agree || !known || orders.is_empty() {
-        return None;
+    let read = |i| quick.read(between(&stretches, i), between(&parts, i), &mut |_| true);
+    quick.totals((0..stretches.len().max(parts.len())).into_par_iter().map(read).collect::<Option<_>>()?)
+}
+
+/// A file of which nothing is wrong so far, and what both looks fill.
+pub struct Quick<'a> {
+    file: File<'a>,
+    header: Header,
+    dummy: Head,
+    marks: Marks,
+}
+
+impl<'a> Quick<'a> {
+    /// A file whose header was found sound; `None` if the file is not, or not for certain.
+    pub fn new(file: File<'a>, header: &Header) -> Option<Self> {
+        let len = file.cursor.len();
+        let size_fits = header.current_size == len && header.repack_size <= len && header.repack_size >= FIRST_OFFSET;
+        let plain = header.flags == 0 && header.generation > 0 && header.repack_size.is_multiple_of(ALIGN);
+        let dummy = dummy(file.cursor)?;
+        if !size_fits || !plain || !dummy.head_is_right(file.cursor) || !dummy.tail_is_right(file.cursor) {
+            return None;
+        }
+        let marks = Marks { starts: Bits::new(len), reached: Bits::new(len), named: Bits::new(len) };
+        Some(Quick { file, header: *header, dummy, marks })
     }
-    let all_live = bytes.deletes == 0 && bytes.records == list.nodes;
-    // Which order the keys of few live records stand in, only those that died may tell.
-    (all_live || orders.into_iter().any(|order| replays(file, order, &marks.reached, list.nodes)))
-        .then_some(Totals { tally: list.tally, live_bytes: list.bytes })
+
+    /// What is known of the file if it is sound; all records are visited meanwhile.
+    pub fn look(&self, visit: &mut impl FnMut(&Head) -> bool) -> Option<Totals> {
+        let edges = list_edges(self.file, &self.dummy, &[], &self.marks)?;
+        let list = (edges.first().copied()?, 0);
+        self.totals(vec![self.read((FIRST_OFFSET, self.file.cursor.len()), list, visit)?])
+    }
+
+    /// Reads a stretch of the file, and walks a part of the list along with it.
+    fn read(
+        &self,
+        stretch: (u64, u64),
+        part: (u64, u64),
+        visit: &mut impl FnMut(&Head) -> bool,
+    ) -> Option<(Stretch, Part<'a>)> {
+        read(self.file, stretch, Walker::new(self.file, part, &self.marks, visit), &self.marks.starts)
+    }
+
+    /// What is known, if all of the file was read and its parts make a sound file.
+    fn totals(&self, both: Vec<(Stretch, Part<'a>)>) -> Option<Totals> {
+        let (file, marks) = (self.file, &self.marks);
+        let (stretches, parts): (Vec<_>, Vec<_>) = both.into_iter().unzip();
+        let bytes = read_all(file, stretches.into_iter())?;
+        let list = walk_all(file, &self.dummy, parts.into_iter())?;
+        let mut orders = list.tally.fitting(KeyOrder::Unsigned);
+        orders.retain(|&order| order != KeyOrder::Signed);
+        let counts_agree = list.nodes == self.header.num_records && marks.reached.count() == list.nodes;
+        let known = marks.reached.is_subset(&marks.starts) && marks.named.is_subset(&marks.starts);
+        if !counts_agree || !known || orders.is_empty() {
+            return None;
+        }
+        let all_live = bytes.deletes == 0 && bytes.records == list.nodes;
+        // Which order the keys of few live records stand in, only those that died may tell.
+        (all_live || orders.into_iter().any(|order| replays(file, order, &marks.reached, list.nodes)))
+            .then_some(Totals { tally: list.tally, live_bytes: list.bytes })
+    }
 }
 
 /// One stretch of the file in physical order.
@@ -100,7 +137,7 @@ fn read_all(file: File<'_>, stretches: impl Iterator<Item = Stretch>) -> Option<
 fn read<'a>(
     file: File<'a>,
     (from, to): (u64, u64),
-    mut walker: Walker<'a, '_>,
+    mut walker: Walker<'a, '_, impl FnMut(&Head) -> bool>,
     starts: &Bits,
 ) -> Option<(Stretch, Part<'a>)> {
     let cursor = file.cursor;
@@ -240,7 +277,7 @@ fn link(file: File<'_>, head: &Head, named: &mut Pen<'_>) -> Option<u64> {
 }
 
 /// Follows one part of the list.
-struct Walker<'a, 'm> {
+struct Walker<'a, 'm, V> {
     file: File<'a>,
     part: Part<'a>,
     reached: Pen<'m>,
@@ -249,12 +286,13 @@ struct Walker<'a, 'm> {
     next: u64,
     /// The first record behind the part.
     stop: u64,
+    visit: &'m mut V,
 }
 
-impl<'a, 'm> Walker<'a, 'm> {
-    fn new(file: File<'a>, (start, stop): (u64, u64), marks: &'m Marks) -> Self {
+impl<'a, 'm, V: FnMut(&Head) -> bool> Walker<'a, 'm, V> {
+    fn new(file: File<'a>, (start, stop): (u64, u64), marks: &'m Marks, visit: &'m mut V) -> Self {
         let (reached, named) = (marks.reached.pen(), marks.named.pen());
-        Walker { file, part: empty_part(), reached, named, next: start, stop }
+        Walker { file, part: empty_part(), reached, named, next: start, stop, visit }
     }
 
     /// Takes records until the next one stands from `from` to `to`, or until the part ends.
@@ -289,7 +327,7 @@ impl<'a, 'm> Walker<'a, 'm> {
         }
         part.nodes += 1;
         part.bytes += head.end - at;
-        if part.bytes > self.file.limit {
+        if part.bytes > self.file.limit || !(self.visit)(head) {
             return None;
         }
         self.next = link(self.file, head, &mut self.named)?;
