@@ -264,7 +264,7 @@ mod tests {
             (b'{', Seen { special: true, ..Seen::default() }),
             (b'x', Seen::default()),
         ] {
-            for len in [1, 127, 128, 129, 300] {
+            for len in [2, 127, 128, 129, 300] {
                 for at in [0, 1, len / 2, len - 1] {
                     let mut bytes = vec![b'a'; len];
                     bytes[at] = byte;

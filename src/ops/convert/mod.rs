@@ -32,6 +32,8 @@ use witness::Witnesses;
 
 /// Entries looked at to tell what kind of host a source is from.
 const SAMPLE: usize = 1000;
+/// Records looked at, at most, for each of those entries.
+const RECORDS_FOR_EACH: usize = 16;
 
 /// What a source is, as far as a conversion has to know.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,15 +59,22 @@ impl Origin {
         }
         let decoder = Decoder::of(style);
         let (mut entries, mut located, mut jmapids, mut legacy) = (0usize, 0usize, false, false);
+        // An index's records may fill half of all parts: no part is read to its end for them, unless it is the only one.
+        let most = match reading.parts() {
+            1 => usize::MAX,
+            parts => (SAMPLE * RECORDS_FOR_EACH).div_ceil(parts),
+        };
         for part in 0..reading.parts() {
+            let mut records = 0;
             reading.walk(part, &mut |record| {
+                records += 1;
                 if let Some(entry) = decoder.mailbox(&record) {
                     entries += 1;
                     located += usize::from(entry.server.is_some());
                     jmapids |= entry.jmapid.is_some();
                     legacy |= matches!(entry.family, Family::L0 | Family::L1 | Family::L2);
                 }
-                entries < SAMPLE
+                entries < SAMPLE && records < most
             });
         }
         let lines = match style.dump {
