@@ -1,9 +1,11 @@
 //! The live records of a file: by its own pointers when it is sound, else all that can be proven or plausibly read.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::findings::{Findings, KEPT_PER_RULE};
 use super::recover::{self, Recovery};
 use crate::failure::Failure;
-use crate::formats::container::{Database, Depth, Format, KeyOrder, Record, View};
+use crate::formats::container::{Database, Depth, Format, KeyOrder, Proving, Record, View};
 use crate::formats::text::json_usual::Usual;
 use crate::input::{Source, usual_order};
 
@@ -20,6 +22,14 @@ pub struct Reading<'a, 's> {
     /// The order that the user says the keys stand in.
     order: Option<KeyOrder>,
     records: Records<'a, 's>,
+    /// What finds out whether the file is sound while it is read.
+    proving: Option<Prover<'a, 's>>,
+}
+
+/// A walk that verifies, and whether it came across something that is not as it should be.
+struct Prover<'a, 's> {
+    walk: Box<dyn Proving<'a> + 's>,
+    broken: AtomicBool,
 }
 
 enum Records<'a, 's> {
@@ -70,7 +80,8 @@ impl<'a, 's> Reading<'a, 's> {
             let records = database.carve(order).kept.into_iter().map(|kept| kept.record).collect();
             Records::Carved(records, order)
         };
-        Ok(Reading { findings, format: database.format(), order: source.forced_order(), records })
+        let (format, order) = (database.format(), source.forced_order());
+        Ok(Reading { findings, format, order, records, proving: None })
     }
 
     /// Reads a database by its own pointers, from one end to the other, before it is known to be sound: what is made of that
@@ -80,12 +91,28 @@ impl<'a, 's> Reading<'a, 's> {
         Reading::by_pointers(source, database, 1)
     }
 
+    /// The same in about `parts` parts, where [`read`](Reading::read)ing them all finds out whether it is sound: nothing is
+    /// worth anything unless it is then [`proven`](Reading::proven). `None` where that can't be.
+    pub fn unproven(source: &Source, database: &'s dyn Database<'a>, parts: usize) -> Option<Self> {
+        let walk = database.proving(parts).filter(|_| source.at().is_none())?;
+        let proving = Some(Prover { walk, broken: AtomicBool::new(false) });
+        Some(Reading { proving, ..Reading::by_pointers(source, database, parts) })
+    }
+
+    /// What `verify` would find in a database that was read [unproven](Reading::unproven), if it is sound.
+    pub fn proven(&self, per_rule: usize) -> Option<Findings> {
+        let mut findings = Findings::keeping(per_rule);
+        let proven = self.proving.as_ref()?.walk.is_sound(&mut |finding| findings.push(finding));
+        findings.sort();
+        proven.then_some(findings).filter(Findings::is_clean)
+    }
+
     fn by_pointers(source: &Source, database: &'s dyn Database<'a>, parts: usize) -> Self {
         // A walk follows the file's own pointers; which order they keep matters only for looking up keys.
         let order = source.forced_order().unwrap_or(KeyOrder::Unsigned);
         let records = Records::View(database.view(order, parts), database);
         let findings = Findings::keeping(KEPT_PER_RULE);
-        Reading { findings, format: database.format(), order: source.forced_order(), records }
+        Reading { findings, format: database.format(), order: source.forced_order(), records, proving: None }
     }
 
     /// Lists the records in key order if the file itself can't be searched.
@@ -105,13 +132,13 @@ impl<'a, 's> Reading<'a, 's> {
     pub fn sound(database: &'s dyn Database<'a>, order: KeyOrder) -> Self {
         let records = Records::View(database.view(order, 1), database);
         let findings = Findings::keeping(KEPT_PER_RULE);
-        Reading { findings, format: database.format(), order: Some(order), records }
+        Reading { findings, format: database.format(), order: Some(order), records, proving: None }
     }
 
     /// The records that a recovery would write, as if they had been read from a file of `format`.
     pub fn kept(recovery: &'s Recovery<'a>, format: Format) -> Self {
         let records = Records::Kept(&recovery.records, recovery.order);
-        Reading { findings: Findings::keeping(KEPT_PER_RULE), format, order: None, records }
+        Reading { findings: Findings::keeping(KEPT_PER_RULE), format, order: None, records, proving: None }
     }
 
     /// The format it is read from.
@@ -119,8 +146,16 @@ impl<'a, 's> Reading<'a, 's> {
         self.format
     }
 
+    /// Whether only reading it will tell if it is sound.
+    pub fn is_unproven(&self) -> bool {
+        self.proving.is_some()
+    }
+
     /// Number of parts that can be walked side by side.
     pub fn parts(&self) -> usize {
+        if let Some(proving) = &self.proving {
+            return proving.walk.parts();
+        }
         match &self.records {
             Records::View(view, _) => view.parts(),
             Records::Kept(records, _) => records.len().div_ceil(PART_RECORDS).max(1),
@@ -148,6 +183,20 @@ impl<'a, 's> Reading<'a, 's> {
         match &self.records {
             Records::View(view, _) => view.walk_dumped(part, visit),
             _ => self.walk(part, &mut |record| visit(record, None)),
+        }
+    }
+
+    /// The same, finding out whether the part is sound where that is still to be done; nothing is read any more where
+    /// something was found to be wrong.
+    pub fn read(&self, part: usize, visit: &mut dyn FnMut(Record<'a>, Option<Usual<'a>>) -> bool) {
+        match &self.proving {
+            None => self.walk_dumped(part, visit),
+            Some(Prover { broken, .. }) if broken.load(Ordering::Relaxed) => {}
+            Some(Prover { walk, broken }) => {
+                if !walk.walk(part, visit) {
+                    broken.store(true, Ordering::Relaxed);
+                }
+            }
         }
     }
 

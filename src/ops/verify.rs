@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::entries::Decoder;
 use super::findings::Findings;
-use super::reading::Reading;
+use super::reading::{Reading, parts};
 use super::watch::Watch;
 use crate::failure::Failure;
 use crate::formats::container::{Database, Depth};
@@ -47,50 +47,68 @@ pub fn verify(source: &Source, database: &dyn Database<'_>, scope: Scope, watch:
         findings.sort();
         return Ok(Verified { findings, survey: None, carved: false });
     }
+    if let Some(reading) = Reading::unproven(source, database, parts(source.len())) {
+        let examined = Examined::of(&reading, scope, watch);
+        if let Some(findings) = reading.proven(scope.per_rule) {
+            return Ok(examined.together(&reading, findings));
+        }
+    }
     let mut reading = Reading::keeping(source, database, scope.per_rule)?;
-    let mut findings = std::mem::take(&mut reading.findings);
-    let survey = records(&reading, scope, &mut findings, watch);
-    findings.sort();
-    Ok(Verified { findings, survey: Some(survey), carved: reading.is_carved() })
+    let findings = std::mem::take(&mut reading.findings);
+    Ok(Examined::of(&reading, scope, watch).together(&reading, findings))
 }
 
-/// Checks every record by itself and against the others.
-fn records(reading: &Reading<'_, '_>, scope: Scope, findings: &mut Findings, watch: &Watch) -> Survey {
-    let decoder = Decoder::new(reading);
-    let mut context = Context::new(decoder.style(), |key| reading.has(key));
-    context.role = scope.role;
-    context.now = SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
-    watch.expect(reading.parts() as u64);
-    let part = |part| {
-        let mut survey = Survey::new(decoder.style());
-        let mut found = Findings::keeping(scope.per_rule);
-        let mut lineage = Lineage::default();
-        reading.walk(part, &mut |record| {
-            examine(&mut survey, &record.key, &record.value, &context, record.span, &mut |finding| found.push(finding));
-            if !decoder.is_of_dump() {
-                let has = |key: &[u8]| reading.has(key);
-                lineage
-                    .push((&record.key, &record.value), &context, record.span, has, &mut |finding| found.push(finding));
-            }
-            true
-        });
-        watch.step();
-        (survey, found)
-    };
-    let merge = |(mut survey, mut found): (Survey, Findings), (more, later)| {
-        survey.merge(more);
-        found.append(later);
-        (survey, found)
-    };
-    let nothing = || (Survey::new(decoder.style()), Findings::keeping(scope.per_rule));
-    let (survey, found) = (0..reading.parts()).into_par_iter().map(part).reduce(nothing, merge);
-    findings.append(found);
-    if decoder.is_of_dump() {
-        return survey;
+/// What the records say, each by itself.
+struct Examined {
+    decoder: Decoder,
+    context: Context,
+    survey: Survey,
+    found: Findings,
+}
+
+impl Examined {
+    fn of(reading: &Reading<'_, '_>, scope: Scope, watch: &Watch) -> Self {
+        let decoder = Decoder::new(reading);
+        let mut context = Context::new(decoder.style(), |key| reading.has(key));
+        context.role = scope.role;
+        context.now = SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs());
+        watch.expect(reading.parts() as u64);
+        let part = |part| {
+            let mut survey = Survey::new(decoder.style());
+            let mut found = Findings::keeping(scope.per_rule);
+            let mut lineage = Lineage::default();
+            reading.read(part, &mut |record, _| {
+                let (key, value, span) = (&record.key, &record.value, record.span);
+                examine(&mut survey, key, value, &context, span, &mut |finding| found.push(finding));
+                if !decoder.is_of_dump() {
+                    let has = |key: &[u8]| reading.has(key);
+                    lineage.push((key, value), &context, span, has, &mut |finding| found.push(finding));
+                }
+                true
+            });
+            watch.step();
+            (survey, found)
+        };
+        let merge = |(mut survey, mut found): (Survey, Findings), (more, later)| {
+            survey.merge(more);
+            found.append(later);
+            (survey, found)
+        };
+        let nothing = || (Survey::new(decoder.style()), Findings::keeping(scope.per_rule));
+        let (survey, found) = (0..reading.parts()).into_par_iter().map(part).reduce(nothing, merge);
+        Examined { decoder, context, survey, found }
     }
-    let again = |visit: &mut crate::formats::record::cross::Visit<'_>| {
-        reading.each(|record| visit(&record.key, &record.value, record.span));
-    };
-    cross_check(&survey, &context, &again, &mut |finding| findings.push(finding));
-    survey
+
+    /// Checks the records against each other too, and adds all that to the `findings` of the structure.
+    fn together(self, reading: &Reading<'_, '_>, mut findings: Findings) -> Verified {
+        findings.append(self.found);
+        if !self.decoder.is_of_dump() {
+            let again = |visit: &mut crate::formats::record::cross::Visit<'_>| {
+                reading.each(|record| visit(&record.key, &record.value, record.span));
+            };
+            cross_check(&self.survey, &self.context, &again, &mut |finding| findings.push(finding));
+        }
+        findings.sort();
+        Verified { findings, survey: Some(self.survey), carved: reading.is_carved() }
+    }
 }

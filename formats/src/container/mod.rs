@@ -24,6 +24,7 @@ pub mod lmdb;
 pub mod order;
 pub mod pages;
 mod proof;
+mod proving;
 mod rows;
 pub mod shape;
 pub mod skiplist;
@@ -41,6 +42,8 @@ pub use detect::{Detection, detect, detect_named};
 pub use harvest::{Crop, Harvest, Lend, Place};
 pub use order::{KeyOrder, OrderTally};
 pub use proof::Proof;
+pub use proving::Proving;
+pub(crate) use proving::Seen;
 pub use write::{WriteError, WriteOptions, Written, write, write_proving};
 
 use crate::finding::Sink;
@@ -161,11 +164,6 @@ pub trait View<'a>: Send + Sync {
     fn prefix(&self, prefix: &[u8], visit: &mut dyn FnMut(Record<'a>) -> bool);
 }
 
-/// Walks all live records as a view does, and finds out on the way whether the file is sound: if it is, tells the sink what
-/// [`verify`](Database::verify) would, and answers so. If not, what was walked is worth nothing. A visitor that answers
-/// `false` ends it, and then nothing is known.
-pub type ProvingWalk<'s, 'a> = Box<dyn FnOnce(&mut dyn FnMut(Record<'a>) -> bool, &mut Sink<'_>) -> bool + Send + 's>;
-
 /// A file opened as one format. Opening never fails: what is wrong with the file is what [`verify`](Database::verify) says.
 pub trait Database<'a>: Send + Sync {
     /// Its format.
@@ -188,9 +186,10 @@ pub trait Database<'a>: Send + Sync {
     /// Live records by the file's own pointers, as Cyrus reads them: for files that `verify` has no error for.
     /// `parts` is how many parts are wanted.
     fn view<'s>(&'s self, order: KeyOrder, parts: usize) -> Box<dyn View<'a> + 's>;
-    /// A walk over its records that verifies it in the same pass; `None` where it takes more than one to tell whether it is
-    /// sound, or where it can't be.
-    fn proving_walk<'s>(&'s self) -> Option<ProvingWalk<'s, 'a>> {
+    /// A walk over its records in about `parts` parts that verifies it in the same pass; `None` where it takes more than
+    /// one to tell whether it is sound, or where it can't be.
+    fn proving<'s>(&'s self, parts: usize) -> Option<Box<dyn Proving<'a> + 's>> {
+        let _ = parts;
         None
     }
     /// All that can be proven or plausibly read from the file, however damaged: the newest committed version of each key

@@ -7,10 +7,10 @@ use super::eras::{Numbering, Recognition, Survey};
 use super::item::{Item, Items, What};
 use super::json_scan::Scan;
 use super::json_usual::Usual;
-use super::{json_scan, scan, show, verify};
+use super::{json_scan, scan, show, sound, verify};
 use crate::container::{
-    Carved, Confidence, CyrusOutcome, Database, Depth, Format, Kept, KeyOrder, Lost, OrderTally, Record, Transaction,
-    View,
+    Carved, Confidence, CyrusOutcome, Database, Depth, Format, Kept, KeyOrder, Lost, OrderTally, Proving, Record,
+    Transaction, View,
 };
 use crate::finding::{Severity, Sink};
 use crate::image::{Cursor, Span};
@@ -154,6 +154,10 @@ impl<'a> Database<'a> for Dump<'a> {
 
     fn view<'s>(&'s self, _order: KeyOrder, parts: usize) -> Box<dyn View<'a> + 's> {
         Box::new(DumpView { dump: *self, starts: self.starts(parts) })
+    }
+
+    fn proving<'s>(&'s self, parts: usize) -> Option<Box<dyn Proving<'a> + 's>> {
+        Some(Box::new(sound::ProvingWalk::new(self, parts)?))
     }
 
     fn carve(&self, order: KeyOrder) -> Carved<'a> {

@@ -8,14 +8,15 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use coroner::failure::Failure;
-use coroner::formats::container::{Database, Format};
+use coroner::formats::container::{Database, Format, Written};
 use coroner::formats::record::{Era, Role};
 use coroner::input::{Options, Source};
 use coroner::ops::convert::remarks::Remarks;
 use coroner::ops::convert::role::Host;
 use coroner::ops::convert::witness::Witnesses;
 use coroner::ops::convert::{Converter, Origin};
-use coroner::ops::reading::Reading;
+use coroner::ops::findings::{Findings, KEPT_PER_RULE};
+use coroner::ops::reading::{Reading, parts};
 use coroner::render::text::unprintable;
 
 use super::args::{Common, FormatName, Past, named_file};
@@ -119,14 +120,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         Some(_) => Remarks::keeping(usize::MAX),
         None => Remarks::default(),
     };
-    let copied = match copies_a_database(args, &*database, format) {
-        true => {
-            let presumed = Reading::presumed(&source, &*database);
-            plan_for(args, common, &source, &presumed, format).copy_meanwhile(&*database)?
-        }
-        false => None,
-    };
-    let (findings, written) = match copied {
+    let (findings, written) = match at_once(args, common, &source, &*database, format, &mut remarks, out)? {
         Some((findings, written)) => {
             say_findings(&source.name(), &findings);
             (findings, written)
@@ -137,7 +131,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
             let plan = plan_for(args, common, &source, &reading, format);
             let written = match converter(args, common, &reading, &*database, format)? {
                 None => plan.copy(out)?,
-                Some(converter) => plan.convert(&converter, &mut remarks, out)?,
+                Some(converter) => plan.convert(&converter, &mut remarks, out, || true)?,
             };
             (reading.findings, written)
         }
@@ -152,6 +146,40 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         false => told.print(args.output.as_os_str() == "-", out)?,
     }
     Ok(Outcome::findings_if(!remarks.is_lossless() || !findings.is_clean()))
+}
+
+/// Reads the source once, to find out whether it is sound and to write what it holds. `None`, and nothing is written, if
+/// that can't be, or if it is not sound.
+fn at_once(
+    args: &Args,
+    common: &Common,
+    source: &Source,
+    database: &dyn Database<'_>,
+    format: Format,
+    remarks: &mut Remarks,
+    out: &mut Out,
+) -> Result<Option<(Findings, Written)>, Failure> {
+    if copies_a_database(args, database, format) {
+        let reading = Reading::unproven(source, database, 1).unwrap_or_else(|| Reading::presumed(source, database));
+        return plan_for(args, common, source, &reading, format).copy_meanwhile(database);
+    }
+    // What stands on standard output can't be taken back, and witnesses are heard once.
+    let streams = format.is_dump() && args.output.as_os_str() == "-";
+    let reading = if streams || !args.witness.is_empty() {
+        None
+    } else {
+        Reading::unproven(source, database, parts(source.len()))
+    };
+    let Some(reading) = reading else { return Ok(None) };
+    let Some(converter) = converter(args, common, &reading, database, format)? else { return Ok(None) };
+    let (mut said, mut findings) = (Remarks::keeping(remarks.kept()), None);
+    let written = plan_for(args, common, source, &reading, format).convert(&converter, &mut said, out, || {
+        findings = reading.proven(KEPT_PER_RULE);
+        findings.is_some()
+    });
+    let Some(findings) = findings else { return Ok(None) };
+    *remarks = said;
+    Ok(Some((findings, written?)))
 }
 
 /// What is to be written of the records of a reading.

@@ -11,7 +11,7 @@ use coroner::formats::record::era::guess as guess_era;
 use coroner::formats::record::{Context, Era, EraGuess, Numbering, Style, Survey, decode};
 use coroner::input::Source;
 use coroner::ops::account::Account;
-use coroner::ops::convert::raw::{Raw, Stream, streamed, streamed_proving};
+use coroner::ops::convert::raw::{Raw, Stream, streamed};
 use coroner::ops::convert::records::Records;
 use coroner::ops::convert::remarks::{Fate, Remarks};
 use coroner::ops::convert::reverse_acl::ReverseAcls;
@@ -140,9 +140,12 @@ impl Plan<'_, '_, '_> {
             damaged.store(!findings.is_clean(), Ordering::Relaxed);
             findings
         };
-        let (findings, (prepared, taken)) = match source.proving_walk() {
-            Some(walk) => streamed_proving(walk, copy),
-            None => beside(verify, || streamed(self.reading, copy)),
+        let (findings, (prepared, taken)) = match self.reading.is_unproven() {
+            true => {
+                let copied = streamed(self.reading, copy);
+                (self.reading.proven(KEPT_PER_RULE), copied)
+            }
+            false => beside(verify, || streamed(self.reading, copy)),
         };
         let Some(findings) = findings.filter(Findings::is_clean) else { return Ok(None) };
         let prepared = match prepared {
@@ -170,15 +173,22 @@ impl Plan<'_, '_, '_> {
         (raw, options)
     }
 
-    /// Converts entries.
-    pub fn convert(&self, converter: &Converter, remarks: &mut Remarks, out: &mut Out) -> Result<Written, Failure> {
+    /// Converts entries; all is for nothing unless the source, when it has been read, is `sound`.
+    pub fn convert(
+        &self,
+        converter: &Converter,
+        remarks: &mut Remarks,
+        out: &mut Out,
+        sound: impl FnOnce() -> bool,
+    ) -> Result<Written, Failure> {
         if matches!(self.format, Format::Json | Format::Text) {
-            return self.dump(converter, remarks, out);
+            return self.dump(converter, remarks, out, sound);
         }
         let order = self.order(converter.origin.style.keys == converter.era.style().keys);
         let decoder = Decoder::of(converter.origin.style);
         let racls = ReverseAcls::of(self.reading, decoder, converter.era);
         let records = watched("reading", |_| Records::plan(self.reading, converter, racls.as_ref(), order, remarks));
+        self.admit(sound)?;
         self.refuse(remarks)?;
         if records.mailboxes() == 0 && remarks.count(Fate::Unknown) > 0 {
             let what =
@@ -202,6 +212,12 @@ impl Plan<'_, '_, '_> {
             kept.then(|| self.source.database().map(|database| self.source.order(&*database))).flatten()
         };
         target_order(self.format, self.order.or_else(kept))
+    }
+
+    /// Ends the work if the source is not sound.
+    fn admit(&self, sound: impl FnOnce() -> bool) -> Result<(), Failure> {
+        let failure = || Failure::file(self.source.path(), "it is not sound", "verify it");
+        sound().then_some(()).ok_or_else(failure)
     }
 
     /// Ends the work if something would be lost and the user wants nothing lost.
@@ -254,7 +270,13 @@ impl Plan<'_, '_, '_> {
         self.text(out, all, |_| Ok(()))
     }
 
-    fn dump(&self, converter: &Converter, remarks: &mut Remarks, out: &mut Out) -> Result<Written, Failure> {
+    fn dump(
+        &self,
+        converter: &Converter,
+        remarks: &mut Remarks,
+        out: &mut Out,
+        sound: impl FnOnce() -> bool,
+    ) -> Result<Written, Failure> {
         if self.strict && self.output.as_os_str() == "-" {
             // Nothing may appear before all is known.
             let nowhere = dumps::dump(self.reading, converter, self.format, remarks, &mut |_| Ok(()));
@@ -267,7 +289,7 @@ impl Plan<'_, '_, '_> {
             let mut remarks = remarks.borrow_mut();
             dumps::dump(self.reading, converter, self.format, &mut remarks, write)
         };
-        self.text(out, all, |_| self.refuse(&remarks.borrow()))
+        self.text(out, all, |_| self.admit(sound).and_then(|()| self.refuse(&remarks.borrow())))
     }
 
     /// Writes text to standard output, or to a file that is read back before it gets its name.

@@ -50,7 +50,7 @@ pub fn dump(
     let all = Mutex::new((Done::default(), Vec::new()));
     let make = |part, chunks: &mut crate::ops::pipeline::Chunks<'_, '_>| {
         let (mut done, mut said) = (Done::default(), Remarks::keeping(kept));
-        reading.walk(part, &mut |record| {
+        reading.read(part, &mut |record, _| {
             dumper.append(&record, chunks.buffer(), &mut done, &mut |remark| said.push(remark));
             chunks.flow()
         });

@@ -16,7 +16,21 @@ pub(super) struct ById {
     /// The first bytes of the uniqueid.
     prefix: u64,
     /// Which of the mailboxes it is.
-    place: usize,
+    place: Place,
+}
+
+/// Which part of the source a mailbox is from, or that it is one of the doubles, and which of those it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    part: u32,
+    index: u32,
+}
+
+impl Place {
+    fn new(part: usize, index: usize) -> Self {
+        let word = |number: usize| u32::try_from(number).expect("fewer than 4 Gi mailboxes");
+        Place { part: word(part), index: word(index) }
+    }
 }
 
 /// For whom mailboxes are put in order.
@@ -29,8 +43,9 @@ pub(super) struct Sorting<'c> {
 /// The mailboxes of a source or of one part of it.
 #[derive(Default)]
 pub(super) struct Index<'a> {
-    names: Vec<Held<'a>>,
-    /// Those whose name another one has; they count behind the others.
+    /// The names of each part, so that no list of many is ever moved.
+    names: Vec<Vec<Held<'a>>>,
+    /// Those whose name another one has; they count as the part behind the others.
     doubles: Vec<Held<'a>>,
     /// Whether some of the names do not ascend in the target's order.
     disordered: bool,
@@ -41,20 +56,26 @@ impl<'a> Index<'a> {
     /// Takes a mailbox, and the prefix of the uniqueid that it is to be found by.
     #[inline]
     pub(super) fn push(&mut self, held: Held<'a>, prefix: Option<u64>, sorting: Sorting<'_>) {
-        let place = self.names.len();
-        self.ids.extend(prefix.map(|prefix| ById { prefix, place }));
+        if self.names.is_empty() {
+            self.names.push(Vec::new());
+        }
+        let part = self.names.len() - 1;
+        let names = &mut self.names[part];
+        self.ids.extend(prefix.map(|prefix| ById { prefix, place: Place::new(part, names.len()) }));
         // While both are in a cache.
-        self.disordered |= self.names.last().is_some_and(|last| !sorting.names(last, &held).is_lt());
-        self.names.push(held);
+        self.disordered |= names.last().is_some_and(|last| !sorting.names(last, &held).is_lt());
+        names.push(held);
     }
 
     /// Takes those of a later part.
     pub(super) fn append(&mut self, mut later: Index<'a>, sorting: Sorting<'_>) {
-        let (ends, before) = (self.names.last().zip(later.names.first()), self.names.len());
-        let ascends = ends.is_none_or(|(a, b)| sorting.names(a, b).is_lt());
+        let (last, first) = (self.names.iter().flatten().next_back(), later.names.iter().flatten().next());
+        let ascends = last.zip(first).is_none_or(|(a, b)| sorting.names(a, b).is_lt());
         self.disordered |= later.disordered || !ascends;
+        let before = self.names.len();
+        let moved = |place: Place| Place::new(before + place.part as usize, place.index as usize);
+        self.ids.extend(later.ids.iter().map(|id| ById { place: moved(id.place), ..*id }));
         self.names.append(&mut later.names);
-        self.ids.extend(later.ids.iter().map(|id| ById { place: before + id.place, ..*id }));
     }
 
     /// Sorts all; of those with one name the first one counts, and `double` hears of the others and of it.
@@ -71,32 +92,40 @@ impl<'a> Index<'a> {
     }
 
     fn sort_names(&mut self, sorting: Sorting<'_>, double: &mut dyn FnMut(&Held<'a>, &Held<'a>)) {
-        let mut numbered: Vec<(Held<'a>, usize)> = std::mem::take(&mut self.names).into_iter().zip(0..).collect();
+        let parts = std::mem::take(&mut self.names);
+        let mut places: Vec<Vec<Place>> = parts.iter().map(|part| vec![Place::new(0, 0); part.len()]).collect();
+        let numbered = |(part, names): (usize, Vec<Held<'a>>)| {
+            names.into_iter().enumerate().map(move |(index, held)| (held, Place::new(part, index)))
+        };
+        let mut numbered: Vec<(Held<'a>, Place)> = parts.into_iter().enumerate().flat_map(numbered).collect();
         numbered.par_sort_by(|(a, _), (b, _)| sorting.names(a, b));
-        let (mut names, mut doubles): (Vec<Held<'a>>, Vec<(Held<'a>, usize)>) = (Vec::new(), Vec::new());
-        let mut places = vec![0; numbered.len()];
-        for (held, number) in numbered {
-            match names.last() {
+        let mut names: Vec<Held<'a>> = Vec::new();
+        for (held, place) in numbered {
+            let new = match names.last() {
                 Some(first) if sorting.names(first, &held).is_eq() => {
                     double(&held, first);
-                    doubles.push((held, number));
+                    self.doubles.push(held);
+                    Place::new(1, self.doubles.len() - 1)
                 }
                 _ => {
-                    places[number] = names.len();
                     names.push(held);
+                    Place::new(0, names.len() - 1)
                 }
-            }
+            };
+            places[place.part as usize][place.index as usize] = new;
         }
-        for (index, (_, number)) in doubles.iter().enumerate() {
-            places[*number] = names.len() + index;
-        }
-        self.ids.par_iter_mut().for_each(|id| id.place = places[id.place]);
-        (self.names, self.doubles) = (names, doubles.into_iter().map(|(held, _)| held).collect());
+        self.ids.par_iter_mut().for_each(|id| id.place = places[id.place.part as usize][id.place.index as usize]);
+        self.names = vec![names];
     }
 
     /// The mailboxes in the order of their names.
-    pub(super) fn names(&self) -> &[Held<'a>] {
-        &self.names
+    pub(super) fn names(&self) -> impl Iterator<Item = &Held<'a>> {
+        self.names.iter().flatten()
+    }
+
+    /// Number of names.
+    pub(super) fn len(&self) -> usize {
+        self.names.iter().map(Vec::len).sum()
     }
 
     /// Those with a uniqueid, in the order of these.
@@ -107,8 +136,8 @@ impl<'a> Index<'a> {
     /// The mailbox's record.
     #[inline]
     pub(super) fn held(&self, id: &ById) -> Option<&Held<'a>> {
-        let double = || self.doubles.get(id.place.checked_sub(self.names.len())?);
-        self.names.get(id.place).or_else(double)
+        let Place { part, index } = id.place;
+        self.names.get(part as usize).unwrap_or(&self.doubles).get(index as usize)
     }
 
     /// Whether two have the same uniqueid.
@@ -211,13 +240,13 @@ mod tests {
             index.append(later, sorting);
             let mut doubles = Vec::new();
             index.sort(sorting, &mut |held, first| doubles.push((held.value().to_vec(), first.value().to_vec())));
-            let names: Vec<_> = index.names().iter().map(Held::key).collect();
+            let names: Vec<_> = index.names().map(Held::key).collect();
             assert_eq!(names, [b"user.a", b"user.b", b"user.c"]);
             let first = objects[1].as_bytes();
             assert_eq!(doubles, [3, 4].map(|double: usize| (objects[double].as_bytes().to_vec(), first.to_vec())));
             let values: Vec<_> = index.ids().iter().filter_map(|id| index.held(id)).map(Held::value).collect();
             assert_eq!(values, [1, 4, 2, 0, 3].map(|number: usize| objects[number].as_bytes()));
-            assert!(std::ptr::eq(index.held(&index.ids()[0]).unwrap(), &index.names()[0]));
+            assert!(std::ptr::eq(index.held(&index.ids()[0]).unwrap(), index.names().next().unwrap()));
             assert!(index.is_same(&index.ids()[0], &index.ids()[1], &converter));
             assert!(!index.is_same(&index.ids()[1], &index.ids()[2], &converter));
             assert!(index.has(b"id9", sorting) && !index.has(b"id4", sorting));

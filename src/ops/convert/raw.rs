@@ -5,9 +5,8 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 
 use super::Held;
-use crate::formats::container::{KeyOrder, ProvingWalk, Record};
+use crate::formats::container::KeyOrder;
 use crate::ops::ahead::{Ahead, ahead};
-use crate::ops::findings::Findings;
 use crate::ops::reading::Reading;
 use crate::plan::database::FlatNeed;
 
@@ -68,8 +67,9 @@ pub fn streamed<'a, T>(reading: &Reading<'a, '_>, work: impl FnOnce(&mut Stream<
     let read = |give: &mut dyn FnMut(Pair<'a>) -> bool| {
         let mut wanted = true;
         for part in 0..reading.parts() {
-            reading.walk(part, &mut |record| {
-                wanted = give((record.key, record.value));
+            reading.read(part, &mut |record, _| {
+                // Whoever wants no more still wants to know whether it is sound.
+                wanted = give((record.key, record.value)) || reading.is_unproven();
                 wanted
             });
             if !wanted {
@@ -78,25 +78,6 @@ pub fn streamed<'a, T>(reading: &Reading<'a, '_>, work: impl FnOnce(&mut Stream<
         }
     };
     ahead(read, |pairs| work(&mut Stream { pairs, taken: 0 }))
-}
-
-/// The same while they are read by a walk that verifies the source: with what that finds, if the source is sound.
-pub fn streamed_proving<'a, T>(
-    walk: ProvingWalk<'_, 'a>,
-    work: impl FnOnce(&mut Stream<'_, 'a>) -> T,
-) -> (Option<Findings>, T) {
-    let (mut findings, mut sound) = (Findings::default(), false);
-    let read = |give: &mut dyn FnMut(Pair<'a>) -> bool| {
-        let mut visit = |record: Record<'a>| {
-            // Whoever wants no more still wants to know whether it is sound.
-            give((record.key, record.value));
-            true
-        };
-        sound = walk(&mut visit, &mut |finding| findings.push(finding));
-    };
-    let made = ahead(read, |pairs| work(&mut Stream { pairs, taken: 0 }));
-    findings.sort();
-    (sound.then_some(findings), made)
 }
 
 /// Records as they are read.

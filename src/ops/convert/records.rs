@@ -90,7 +90,7 @@ impl<'a, 'c> Records<'a, 'c> {
             .into_par_iter()
             .map(|number| {
                 let (mut part, mut remarks) = (Part::default(), Remarks::keeping(kept));
-                reading.walk_dumped(number, &mut |record, usual| {
+                reading.read(number, &mut |record, usual| {
                     part.take(record, usual, task, &mut |remark| remarks.push(remark));
                     true
                 });
@@ -159,13 +159,13 @@ impl<'a, 'c> Records<'a, 'c> {
 
     /// Number of mailboxes.
     pub fn mailboxes(&self) -> usize {
-        self.index.mailboxes.names().len()
+        self.index.mailboxes.len()
     }
 
     /// All records, in order.
     pub fn pairs(&self) -> impl Iterator<Item = Pair> + '_ {
         let make = |items: &[&Held<'a>], block: &mut Block| items.iter().for_each(|held| self.named(held, block));
-        let names = made(self.index.mailboxes.names().iter(), make);
+        let names = made(self.index.mailboxes.names(), make);
         let make =
             |items: &[&ByJmapid<'a>], block: &mut Block| items.iter().for_each(|item| self.by_jmapid(item, block));
         let jmapids = made(self.index.jmapids.iter(), make);

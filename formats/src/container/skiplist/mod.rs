@@ -35,8 +35,7 @@ use std::sync::OnceLock;
 use survey::Survey;
 
 use crate::container::{
-    Carved, CyrusOutcome, Database, Depth, Format, Harvest, KeyOrder, OrderTally, ProvingWalk, Record, Transaction,
-    View,
+    Carved, CyrusOutcome, Database, Depth, Format, Harvest, KeyOrder, OrderTally, Proving, Record, Transaction, View,
 };
 use crate::finding::Sink;
 use crate::image::{Cursor, Span};
@@ -95,8 +94,8 @@ impl<'a> Database<'a> for Db<'a> {
         Box::new(view::PointerView::new(view::List::new(self.cursor), order, parts))
     }
 
-    fn proving_walk<'s>(&'s self) -> Option<ProvingWalk<'s, 'a>> {
-        verify::proving_walk(self.cursor)
+    fn proving<'s>(&'s self, parts: usize) -> Option<Box<dyn Proving<'a> + 's>> {
+        Some(Box::new(verify::ProvingWalk::new(self.cursor, parts)?))
     }
 
     fn carve(&self, order: KeyOrder) -> Carved<'a> {

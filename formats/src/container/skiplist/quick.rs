@@ -45,7 +45,8 @@ fn head<'a>(cursor: Cursor<'a>, header: &Header) -> Option<(List<'a>, Node<'a>)>
 /// A file without a log: each record leads to the one behind it, and the last one to nothing. The list is the physical
 /// order.
 pub struct Chain<'a> {
-    list: List<'a>,
+    /// Its list.
+    pub list: List<'a>,
     head: Node<'a>,
     len: u32,
     curlevel: usize,
@@ -59,20 +60,16 @@ impl<'a> Chain<'a> {
         Some(Chain { list, head, len, curlevel: curlevel(header) })
     }
 
-    /// The number of records, if the file is sound; all are visited meanwhile.
-    pub fn prove(&self, visit: &mut impl FnMut(&Node<'a>) -> bool) -> Option<u64> {
-        let first = self.head.pointer(0)?;
-        self.count(&[self.walk((first, 0), visit)?])
-    }
-
-    fn walk(&self, range: (u32, u32), visit: &mut impl FnMut(&Node<'a>) -> bool) -> Option<Part> {
+    /// Walks a part of the list, up to where something is not as it should be; `None` then.
+    pub fn walk(&self, range: (u32, u32), visit: &mut impl FnMut(&Node<'a>) -> bool) -> Option<Part> {
         let is_next = |node: &Node<'_>| node.pointer(0) == u32::try_from(node.end()).ok().map(|end| end % self.len);
         // A node that may have swallowed others is the scan's to judge.
         let sound = |node: &Node<'_>| node.kind == NodeKind::Inorder && is_next(node) && !holds_zeros(node);
         walk_part(self.list, range, self.curlevel, &mut |node| sound(node) && visit(node))
     }
 
-    fn count(&self, parts: &[Part]) -> Option<u64> {
+    /// The number of records, if these parts make the whole of a sound file.
+    pub fn count(&self, parts: &[Part]) -> Option<u64> {
         let first = u32::try_from(FIRST_RECORD).ok().map(|first| first % self.len);
         let (count, _) = join(&self.head, parts).filter(|_| self.head.pointer(0) == first)?;
         Some(count)
@@ -84,7 +81,7 @@ fn curlevel(header: &Header) -> usize {
 }
 
 /// What one part of level 0 says about all levels: the first node of each, and where its last one leads.
-struct Part {
+pub struct Part {
     first: [u32; LEVELS],
     next: [u32; LEVELS],
     tally: OrderTally,

@@ -1,11 +1,12 @@
 //! Checks every rule of the format.
 
-use super::layout::Header;
+use super::layout::{Header, Node};
 use super::view::record;
 use super::{careful, header, quick};
-use crate::container::{Depth, ProvingWalk};
+use crate::container::{Depth, Proving, Record, Seen};
 use crate::finding::Sink;
 use crate::image::Cursor;
+use crate::text::json_usual::Usual;
 
 /// Checks a file up to `depth`.
 pub fn verify(cursor: Cursor<'_>, depth: Depth, sink: &mut Sink<'_>) {
@@ -20,18 +21,42 @@ pub fn verify(cursor: Cursor<'_>, depth: Depth, sink: &mut Sink<'_>) {
     }
 }
 
-/// A walk that verifies a file without a log.
-pub fn proving_walk<'a>(cursor: Cursor<'a>) -> Option<ProvingWalk<'a, 'a>> {
-    let header = Header::decode(cursor).filter(|_| header::check(cursor, &mut |_| ()))?;
-    let chain = quick::Chain::new(cursor, &header)?;
-    Some(Box::new(move |visit, sink| {
-        let count = chain.prove(&mut |node| visit(record(*node)));
-        if let Some(count) = count {
-            header::check(cursor, sink);
-            careful::listsize(cursor, &header, count, sink);
-        }
-        count.is_some()
-    }))
+/// A walk over a file without a log that verifies it in the same pass.
+pub struct ProvingWalk<'a> {
+    cursor: Cursor<'a>,
+    header: Header,
+    chain: quick::Chain<'a>,
+    ranges: Vec<(u32, u32)>,
+    seen: Seen<quick::Part>,
+}
+
+impl<'a> ProvingWalk<'a> {
+    /// One in about `parts` parts.
+    pub fn new(cursor: Cursor<'a>, parts: usize) -> Option<Self> {
+        let header = Header::decode(cursor).filter(|_| header::check(cursor, &mut |_| ()))?;
+        let chain = quick::Chain::new(cursor, &header)?;
+        let ranges = chain.list.ranges(parts);
+        let seen = Seen::nothing(ranges.len());
+        Some(ProvingWalk { cursor, header, chain, ranges, seen })
+    }
+}
+
+impl<'a> Proving<'a> for ProvingWalk<'a> {
+    fn parts(&self) -> usize {
+        self.ranges.len()
+    }
+
+    fn walk(&self, part: usize, visit: &mut dyn FnMut(Record<'a>, Option<Usual<'a>>) -> bool) -> bool {
+        let visit = &mut |node: &Node<'a>| visit(record(*node), None);
+        self.seen.note(part, self.ranges.get(part).and_then(|&range| self.chain.walk(range, visit)))
+    }
+
+    fn is_sound(&self, sink: &mut Sink<'_>) -> bool {
+        let Some(count) = self.seen.all().and_then(|parts| self.chain.count(&parts)) else { return false };
+        header::check(self.cursor, sink);
+        careful::listsize(self.cursor, &self.header, count, sink);
+        true
+    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::container::{KeyOrder, OrderTally, Record, View};
 use crate::image::{Cursor, Span};
 
 /// Most parts a list is divided into.
-const MAX_PARTS: usize = 256;
+const MAX_PARTS: usize = 512;
 
 /// The pointer list of a file.
 #[derive(Clone, Copy)]

@@ -24,9 +24,7 @@ pub(super) use writer::fresh;
 pub use writer::{Options, uuid, write};
 
 use self::file::File;
-use super::{
-    Carved, CyrusOutcome, Database, Depth, Format, KeyOrder, OrderTally, ProvingWalk, Record, Transaction, View,
-};
+use super::{Carved, CyrusOutcome, Database, Depth, Format, KeyOrder, OrderTally, Proving, Record, Transaction, View};
 use crate::finding::Sink;
 use crate::tile::{Field, Tile};
 
@@ -71,8 +69,8 @@ impl<'a> Database<'a> for Db<'a> {
         Box::new(view::List::new(self.file, order, parts))
     }
 
-    fn proving_walk<'s>(&'s self) -> Option<ProvingWalk<'s, 'a>> {
-        verify::proving_walk(&self.file)
+    fn proving<'s>(&'s self, parts: usize) -> Option<Box<dyn Proving<'a> + 's>> {
+        Some(Box::new(verify::ProvingWalk::new(&self.file, parts)?))
     }
 
     fn carve(&self, order: KeyOrder) -> Carved<'a> {

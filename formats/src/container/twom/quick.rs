@@ -22,55 +22,59 @@ const UNSEEN: u64 = u64::MAX;
 
 /// Whether everything behind the header is as a healthy Cyrus leaves it. The header itself must have been found sound.
 pub fn is_sound(file: &File<'_>, header: &Header) -> bool {
-    if header.current_size != file.limit {
+    let Some(quick) = Quick::new(file, header, usize::try_from(file.limit / PART_LEN).unwrap_or(1)) else {
         return false;
-    }
-    let cuts = file.splits(usize::try_from(file.limit / PART_LEN).unwrap_or(1));
-    let bits = Bits::new(file.limit);
-    let (Some(parts), stretches) = (parts(file, &cuts), stretches(file, &cuts)) else { return false };
-    // As many parts as cuts and one more, and no more stretches than that.
-    let read = |(number, part): (usize, &(Head, Option<u64>))| {
-        let stretch = stretches.get(number).copied().unwrap_or_default();
-        read(file, header, stretch, part, &bits, &mut |_| true)
     };
-    let both: Option<Vec<_>> = parts.par_iter().enumerate().map(read).collect();
-    both.is_some_and(|both| fits(file, header, both, &bits))
+    let read = |part| quick.read(part, &mut |_| true);
+    let all: Option<Vec<_>> = (0..quick.parts.len()).into_par_iter().map(read).collect();
+    all.is_some_and(|all| quick.fits(all))
 }
 
-/// The same; all live records are visited meanwhile.
-pub fn is_sound_walked(file: &File<'_>, header: &Header, visit: &mut impl FnMut(&Head) -> bool) -> bool {
-    let Some(dummy) = file.dummy().filter(|_| header.current_size == file.limit) else { return false };
-    let bits = Bits::new(file.limit);
-    let both = read(file, header, (FIRST_OFFSET, file.limit), &(dummy, None), &bits, visit);
-    both.is_some_and(|both| fits(file, header, vec![both], &bits))
+/// A file whose header was found sound.
+pub struct Quick<'s, 'a> {
+    file: &'s File<'a>,
+    header: Header,
+    /// Where the stretches between the cuts start and end; no more than parts. A repack writes records in key order: each
+    /// stretch of such a file is a part of its list.
+    stretches: Vec<(u64, u64)>,
+    /// The parts of the list: the node behind which each starts, and the offset of the one that it ends with.
+    pub parts: Vec<(Head, Option<u64>)>,
+    bits: Bits,
 }
 
-/// Reads a stretch of the file, and walks a part of the list along with it. A repack writes records in key order: each
-/// stretch of such a file is a part of its list.
-fn read(
-    file: &File<'_>,
-    header: &Header,
-    stretch: (u64, u64),
-    (start, end): &(Head, Option<u64>),
-    bits: &Bits,
-    visit: &mut impl FnMut(&Head) -> bool,
-) -> Option<(Read, Walked)> {
-    let mut walker = Walker::new(file, start, *end, bits, visit);
-    let read = read_part(file, header, stretch, &mut walker, bits)?;
-    Some((read, walker.finish()?))
-}
+impl<'s, 'a> Quick<'s, 'a> {
+    /// A file in about `wanted` parts; `None` if it is not sound.
+    pub fn new(file: &'s File<'a>, header: &Header, wanted: usize) -> Option<Self> {
+        if header.current_size != file.limit {
+            return None;
+        }
+        let cuts = file.splits(wanted);
+        let (stretches, parts) = (stretches(file, &cuts), parts(file, &cuts)?);
+        Some(Quick { file, header: *header, stretches, parts, bits: Bits::new(file.limit) })
+    }
 
-/// Whether all parts fit together to a sound file.
-fn fits(file: &File<'_>, header: &Header, both: Vec<(Read, Walked)>, bits: &Bits) -> bool {
-    let (read, walked): (Vec<_>, Vec<_>) = both.into_iter().unzip();
-    let all = join_read(file, read.into_iter()).zip(join_walked(file, walked.into_iter()));
-    let Some((read, reached)) = all else { return false };
-    let live = read.records.checked_sub(read.dead_records);
-    let counts_fit = live == Some(header.num_records)
-        && read.commits == header.num_commits
-        && read.dirty_size == header.dirty_size
-        && read.records + read.deletes == read.named + reached;
-    counts_fit && bits.is_empty() && !has_tail(file)
+    /// Reads a stretch of the file, and walks a part of the list along with it; `None` if something is not as it should
+    /// be.
+    pub fn read(&self, part: usize, visit: &mut impl FnMut(&Head) -> bool) -> Option<(Read, Walked)> {
+        let (start, end) = self.parts.get(part)?;
+        let mut walker = Walker::new(self.file, start, *end, &self.bits, visit);
+        let stretch = self.stretches.get(part).copied().unwrap_or_default();
+        let read = read_part(self.file, &self.header, stretch, &mut walker, &self.bits)?;
+        Some((read, walker.finish()?))
+    }
+
+    /// Whether these are all parts, and make a sound file.
+    pub fn fits(&self, all: Vec<(Read, Walked)>) -> bool {
+        let (read, walked): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        let all = join_read(self.file, read.into_iter()).zip(join_walked(self.file, walked.into_iter()));
+        let Some((read, reached)) = all else { return false };
+        let live = read.records.checked_sub(read.dead_records);
+        let counts_fit = live == Some(self.header.num_records)
+            && read.commits == self.header.num_commits
+            && read.dirty_size == self.header.dirty_size
+            && read.records + read.deletes == read.named + reached;
+        counts_fit && self.bits.is_empty() && !has_tail(self.file)
+    }
 }
 
 /// Whether anything but zeros stands behind the committed size.
@@ -79,7 +83,7 @@ pub fn has_tail(file: &File<'_>) -> bool {
 }
 
 /// What reading a part of the file counts.
-struct Read {
+pub struct Read {
     records: u64,
     deletes: u64,
     /// Records and DELETEs that are ancestors.
@@ -219,7 +223,7 @@ fn name_ancestor(file: &File<'_>, head: &Head, bits: &Bits, read: &mut Read) -> 
 }
 
 /// What one part of level 0 says about all levels: the first node of each, and where its last one leads.
-struct Walked {
+pub struct Walked {
     first: [u64; LEVELS],
     next: [u64; LEVELS],
     nodes: u64,

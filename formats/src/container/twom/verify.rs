@@ -2,8 +2,9 @@
 
 use super::file::File;
 use super::{careful, header, quick};
-use crate::container::{Depth, ProvingWalk};
+use crate::container::{Depth, Proving, Record, Seen};
 use crate::finding::Sink;
+use crate::text::json_usual::Usual;
 
 /// Checks a file up to `depth`.
 pub fn verify(file: &File<'_>, depth: Depth, sink: &mut Sink<'_>) {
@@ -18,13 +19,36 @@ pub fn verify(file: &File<'_>, depth: Depth, sink: &mut Sink<'_>) {
 }
 
 /// A walk that verifies in the same pass.
-pub fn proving_walk<'s, 'a>(file: &'s File<'a>) -> Option<ProvingWalk<'s, 'a>> {
-    let header = file.header.filter(|_| header::check(file, &mut |_| ()))?;
-    Some(Box::new(move |visit, sink| {
-        let sound = quick::is_sound_walked(file, &header, &mut |head| visit(file.lend(head)));
+pub struct ProvingWalk<'s, 'a> {
+    file: &'s File<'a>,
+    quick: quick::Quick<'s, 'a>,
+    seen: Seen<(quick::Read, quick::Walked)>,
+}
+
+impl<'s, 'a> ProvingWalk<'s, 'a> {
+    /// One in about `parts` parts.
+    pub fn new(file: &'s File<'a>, parts: usize) -> Option<Self> {
+        let header = file.header.filter(|_| header::check(file, &mut |_| ()))?;
+        let quick = quick::Quick::new(file, &header, parts)?;
+        let seen = Seen::nothing(quick.parts.len());
+        Some(ProvingWalk { file, quick, seen })
+    }
+}
+
+impl<'a> Proving<'a> for ProvingWalk<'_, 'a> {
+    fn parts(&self) -> usize {
+        self.quick.parts.len()
+    }
+
+    fn walk(&self, part: usize, visit: &mut dyn FnMut(Record<'a>, Option<Usual<'a>>) -> bool) -> bool {
+        self.seen.note(part, self.quick.read(part, &mut |head| visit(self.file.lend(head), None)))
+    }
+
+    fn is_sound(&self, sink: &mut Sink<'_>) -> bool {
+        let sound = self.seen.all().is_some_and(|all| self.quick.fits(all));
         if sound {
-            header::check(file, sink);
+            header::check(self.file, sink);
         }
         sound
-    }))
+    }
 }

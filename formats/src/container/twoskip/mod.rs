@@ -23,8 +23,7 @@ use scan::Heads;
 use view::{File, List};
 
 use super::{
-    Carved, CyrusOutcome, Database, Depth, Format, Harvest, KeyOrder, OrderTally, ProvingWalk, Record, Transaction,
-    View,
+    Carved, CyrusOutcome, Database, Depth, Format, Harvest, KeyOrder, OrderTally, Proving, Record, Transaction, View,
 };
 use crate::finding::Sink;
 use crate::image::Cursor;
@@ -76,8 +75,8 @@ impl<'a> Database<'a> for Db<'a> {
         Box::new(List::new(self.file, order, parts))
     }
 
-    fn proving_walk<'s>(&'s self) -> Option<ProvingWalk<'s, 'a>> {
-        verify::proving_walk(self.file)
+    fn proving<'s>(&'s self, parts: usize) -> Option<Box<dyn Proving<'a> + 's>> {
+        Some(Box::new(verify::ProvingWalk::new(self.file, parts)?))
     }
 
     fn carve(&self, order: KeyOrder) -> Carved<'a> {

@@ -7,9 +7,10 @@ use super::layout::{FIRST_OFFSET, HEADER_LEN, Header, VERSION, is_blank};
 use super::rules;
 use super::survey::believed_header;
 use super::view::File;
-use crate::container::{Depth, KeyOrder, OrderTally, ProvingWalk};
+use crate::container::{Depth, KeyOrder, OrderTally, Proving, Record, Seen};
 use crate::finding::{Finding, Sink};
 use crate::image::{Cursor, Span};
+use crate::text::json_usual::Usual;
 
 /// Below this size no release repacks (`lib/cyrusdb_twoskip.c`, `MINREWRITE`).
 const MIN_REPACK: u64 = 16_834;
@@ -44,16 +45,39 @@ pub fn verify(file: File<'_>, depth: Depth, sink: &mut Sink<'_>) {
 }
 
 /// A walk that verifies in the same pass.
-pub fn proving_walk<'a>(file: File<'a>) -> Option<ProvingWalk<'a, 'a>> {
-    // One that is fine gave no finding.
-    let header_is_fine = header(file.cursor, &mut |_| ());
-    let header = Header::decode(file.cursor).filter(|_| header_is_fine)?;
-    let quick = sound::Quick::new(file, &header)?;
-    Some(Box::new(move |visit, sink| {
-        let totals = quick.look(&mut |head| visit(file.lend(head)));
-        totals.iter().for_each(|totals| notes(file.cursor, &header, totals, sink));
+pub struct ProvingWalk<'a> {
+    file: File<'a>,
+    header: Header,
+    quick: sound::Quick<'a>,
+    seen: Seen<(sound::Stretch, sound::Part<'a>)>,
+}
+
+impl<'a> ProvingWalk<'a> {
+    /// One in about `parts` parts.
+    pub fn new(file: File<'a>, parts: usize) -> Option<Self> {
+        // One that is fine gives no finding.
+        let header_is_fine = header(file.cursor, &mut |_| ());
+        let header = Header::decode(file.cursor).filter(|_| header_is_fine)?;
+        let quick = sound::Quick::new(file, &header, parts)?;
+        let seen = Seen::nothing(quick.parts());
+        Some(ProvingWalk { file, header, quick, seen })
+    }
+}
+
+impl<'a> Proving<'a> for ProvingWalk<'a> {
+    fn parts(&self) -> usize {
+        self.quick.parts()
+    }
+
+    fn walk(&self, part: usize, visit: &mut dyn FnMut(Record<'a>, Option<Usual<'a>>) -> bool) -> bool {
+        self.seen.note(part, self.quick.read(part, &mut |head| visit(self.file.lend(head), None)))
+    }
+
+    fn is_sound(&self, sink: &mut Sink<'_>) -> bool {
+        let totals = self.seen.all().and_then(|all| self.quick.totals(all));
+        totals.iter().for_each(|totals| notes(self.file.cursor, &self.header, totals, sink));
         totals.is_some()
-    }))
+    }
 }
 
 /// The order of the keys, as far as they can be read.

@@ -26,18 +26,10 @@ struct Marks {
 
 /// What is known of a sound file; `None` if it is not sound, or not for certain.
 pub fn look(file: File<'_>, header: &Header) -> Option<Totals> {
-    let quick = Quick::new(file, header)?;
     let wanted = usize::try_from(file.cursor.len() / PART_LEN).unwrap_or(1).clamp(1, PARTS_MAX);
-    let splits = file.splits(wanted);
-    // A repack writes records in key order: each stretch of such a file is a part of its list, and both are read in step.
-    let stretches = physical_edges(file, &splits);
-    let parts = list_edges(file, &quick.dummy, &splits, &quick.marks)?;
-    let between = |edges: &[u64], i: usize| match edges.get(i..=i + 1) {
-        Some(&[from, to]) => (from, to),
-        _ => (0, 0),
-    };
-    let read = |i| quick.read(between(&stretches, i), between(&parts, i), &mut |_| true);
-    quick.totals((0..stretches.len().max(parts.len())).into_par_iter().map(read).collect::<Option<_>>()?)
+    let quick = Quick::new(file, header, wanted)?;
+    let read = |part| quick.read(part, &mut |_| true);
+    quick.totals((0..quick.parts()).into_par_iter().map(read).collect::<Option<_>>()?)
 }
 
 /// A file of which nothing is wrong so far, and what both looks fill.
@@ -46,11 +38,16 @@ pub struct Quick<'a> {
     header: Header,
     dummy: Head,
     marks: Marks,
+    /// Where the stretches of the file meet. A repack writes records in key order: each stretch of such a file is a part
+    /// of its list, and both are read in step.
+    stretches: Vec<u64>,
+    /// Where the parts of the list meet.
+    parts: Vec<u64>,
 }
 
 impl<'a> Quick<'a> {
-    /// A file whose header was found sound; `None` if the file is not, or not for certain.
-    pub fn new(file: File<'a>, header: &Header) -> Option<Self> {
+    /// A file whose header was found sound, in about `wanted` parts; `None` if the file is not, or not for certain.
+    pub fn new(file: File<'a>, header: &Header, wanted: usize) -> Option<Self> {
         let len = file.cursor.len();
         let size_fits = header.current_size == len && header.repack_size <= len && header.repack_size >= FIRST_OFFSET;
         let plain = header.flags == 0 && header.generation > 0 && header.repack_size.is_multiple_of(ALIGN);
@@ -59,28 +56,29 @@ impl<'a> Quick<'a> {
             return None;
         }
         let marks = Marks { starts: Bits::new(len), reached: Bits::new(len), named: Bits::new(len) };
-        Some(Quick { file, header: *header, dummy, marks })
+        let splits = file.splits(wanted);
+        let (stretches, parts) = (physical_edges(file, &splits), list_edges(file, &dummy, &splits, &marks)?);
+        Some(Quick { file, header: *header, dummy, marks, stretches, parts })
     }
 
-    /// What is known of the file if it is sound; all records are visited meanwhile.
-    pub fn look(&self, visit: &mut impl FnMut(&Head) -> bool) -> Option<Totals> {
-        let edges = list_edges(self.file, &self.dummy, &[], &self.marks)?;
-        let list = (edges.first().copied()?, 0);
-        self.totals(vec![self.read((FIRST_OFFSET, self.file.cursor.len()), list, visit)?])
+    /// Number of parts.
+    pub fn parts(&self) -> usize {
+        self.stretches.len().max(self.parts.len()).saturating_sub(1)
     }
 
-    /// Reads a stretch of the file, and walks a part of the list along with it.
-    fn read(
-        &self,
-        stretch: (u64, u64),
-        part: (u64, u64),
-        visit: &mut impl FnMut(&Head) -> bool,
-    ) -> Option<(Stretch, Part<'a>)> {
-        read(self.file, stretch, Walker::new(self.file, part, &self.marks, visit), &self.marks.starts)
+    /// Reads a stretch of the file, and walks a part of the list along with it; `None` if something is not as it should
+    /// be.
+    pub fn read(&self, part: usize, visit: &mut impl FnMut(&Head) -> bool) -> Option<(Stretch, Part<'a>)> {
+        let between = |edges: &[u64]| match edges.get(part..=part.saturating_add(1)) {
+            Some(&[from, to]) => (from, to),
+            _ => (0, 0),
+        };
+        let walker = Walker::new(self.file, between(&self.parts), &self.marks, visit);
+        read(self.file, between(&self.stretches), walker, &self.marks.starts)
     }
 
-    /// What is known, if all of the file was read and its parts make a sound file.
-    fn totals(&self, both: Vec<(Stretch, Part<'a>)>) -> Option<Totals> {
+    /// What is known, if these are all parts, and make a sound file.
+    pub fn totals(&self, both: Vec<(Stretch, Part<'a>)>) -> Option<Totals> {
         let (file, marks) = (self.file, &self.marks);
         let (stretches, parts): (Vec<_>, Vec<_>) = both.into_iter().unzip();
         let bytes = read_all(file, stretches.into_iter())?;
@@ -101,7 +99,7 @@ impl<'a> Quick<'a> {
 
 /// One stretch of the file in physical order.
 #[derive(Default)]
-struct Stretch {
+pub struct Stretch {
     records: u64,
     deletes: u64,
     /// What its first COMMIT names.
@@ -185,7 +183,7 @@ fn read<'a>(
 }
 
 /// One part of the list in key order.
-struct Part<'a> {
+pub struct Part<'a> {
     nodes: u64,
     bytes: u64,
     tally: OrderTally,
