@@ -26,6 +26,7 @@ use coroner::formats::image::Image;
 
 const CORONER: &str = env!("CARGO_BIN_EXE_coroner");
 const CYR_DBTOOL: &str = "/usr/lib/cyrus/bin/cyr_dbtool";
+const MIB: u64 = 1 << 20;
 const PAGE: u64 = 4096;
 
 /// One run: how long it took, and the most memory of its own that was seen, mapped files apart.
@@ -83,6 +84,17 @@ struct Case {
     output: bool,
 }
 
+/// What is measured of a dump.
+fn dump_cases() -> Vec<Case> {
+    let to = |format| vec!["convert", "--to", format, "--force", "-o"];
+    let case = |name, options, output| Case { name, options, damaged: false, output };
+    vec![
+        case("verify", vec!["verify"], false),
+        case("convert to skiplist", to("skiplist"), true),
+        case("convert to twoskip", to("twoskip"), true),
+    ]
+}
+
 fn cases() -> Vec<Case> {
     let case =
         |name, options: &[&'static str], damaged, output| Case { name, options: options.to_vec(), damaged, output };
@@ -132,12 +144,20 @@ fn main() {
         println!("{format}: {mailboxes} mailboxes, {bytes} bytes, written in {:.2} s", synth.time.as_secs_f64());
         let damaged = folder.path().join("damaged.db");
         damage(&path, &damaged);
-        measure(&path, &damaged, &copy, &output, bytes, rounds);
+        measure(&path, &damaged, &cases(), [&copy, &output], 64 + bytes / 16 / MIB, rounds);
         // No release that distributions carry knows twom yet.
         if format != "twom" && std::env::var_os("BENCH_CYRUS").is_some() && Path::new(CYR_DBTOOL).exists() {
             cyrus(&path, format, folder.path(), &output);
         }
     }
+    let dump = folder.path().join("dump.json");
+    let (copy, output) = (folder.path().join("copy"), folder.path().join("output"));
+    run(CORONER, &[&dump, &folder.path().join("twoskip.db")], &["convert", "--to", "json", "-o"], &output);
+    let bytes = fs::metadata(&dump).expect("a dump").len();
+    println!("json: the dump of that, {bytes} bytes");
+    // 64 bytes for each record that is made: under its name, and under its uniqueid.
+    let limit = 64 * 2 * setting("BENCH_MAILBOXES", 1_000_000) / MIB;
+    measure(&dump, &dump, &dump_cases(), [&copy, &output], limit, rounds);
     let mailboxes = setting("BENCH_MURDER", 2_000_000).to_string();
     murder(folder.path(), &mailboxes, rounds, &folder.path().join("output"));
 }
@@ -204,8 +224,7 @@ fn bare_loop(path: &Path, output: &Path) -> Duration {
     from.elapsed()
 }
 
-fn measure(path: &Path, damaged: &Path, copy: &Path, output: &Path, bytes: u64, rounds: u64) {
-    let cases = cases();
+fn measure(path: &Path, damaged: &Path, cases: &[Case], [copy, output]: [&Path; 2], limit: u64, rounds: u64) {
     let (mut new_copies, mut bare_loops) = (Vec::new(), Vec::new());
     let mut runs: Vec<Vec<Run>> = cases.iter().map(|_| Vec::new()).collect();
     let mut copies = Vec::new();
@@ -234,7 +253,7 @@ fn measure(path: &Path, damaged: &Path, copy: &Path, output: &Path, bytes: u64, 
         let memory = runs.iter().map(|run| run.memory_kib).max().unwrap_or_default() / 1024;
         let time = median(runs.into_iter().map(|run| run.time).collect()).as_secs_f64();
         let cp = cp.as_secs_f64();
-        let limit = if case.damaged { String::new() } else { format!(" ({})", 64 + bytes / 16 / (1 << 20)) };
+        let limit = if case.damaged { String::new() } else { format!(" ({limit})") };
         println!("  {:<36} {time:>8.3} {:>8.2} {:>22}", case.name, time / cp, format!("{memory}{limit}"));
     }
 }
