@@ -94,7 +94,10 @@ impl<'a, 's> Reading<'a, 's> {
     /// The same in about `parts` parts, where [`read`](Reading::read)ing them all finds out whether it is sound: nothing is
     /// worth anything unless it is then [`proven`](Reading::proven). `None` where that can't be.
     pub fn unproven(source: &Source, database: &'s dyn Database<'a>, parts: usize) -> Option<Self> {
-        let walk = database.proving(parts).filter(|_| source.at().is_none())?;
+        if source.at().is_some() {
+            return None;
+        }
+        let walk = database.proving(parts)?;
         let proving = Some(Prover { walk, broken: AtomicBool::new(false) });
         Some(Reading { proving, ..Reading::by_pointers(source, database, parts) })
     }

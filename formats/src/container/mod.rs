@@ -7,7 +7,7 @@
 //! | `view` | live records in key order by the file's own pointers: walk, `get`, splits for parallel walks |
 //! | `log` | transactions since the last checkpoint, and the live records that replaying them leaves |
 //! | `tiles` | the whole file as labelled tiles |
-//! | `verify` | every rule of the room's `FORMAT.md` |
+//! | `verify` | every rule of the room's `FORMAT.md`; where that can be, while the records are read |
 //! | `writer` | sorted records in, file out: how one is placed and encoded, for `lay` to do with all of them |
 //! | `append` | a transaction as the steps of writing that Cyrus takes |
 //!
