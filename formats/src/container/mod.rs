@@ -42,8 +42,8 @@ pub use detect::{Detection, detect, detect_named};
 pub use harvest::{Crop, Harvest, Lend, Place};
 pub use order::{KeyOrder, OrderTally};
 pub use proof::Proof;
+pub(crate) use proving::PartsSeen;
 pub use proving::Proving;
-pub(crate) use proving::Seen;
 pub use write::{WriteError, WriteOptions, Written, write, write_proving};
 
 use crate::finding::Sink;

@@ -21,12 +21,12 @@ pub trait Proving<'a>: Send + Sync {
 }
 
 /// What was seen of each part.
-pub(crate) struct Seen<T>(Mutex<Vec<Option<T>>>);
+pub(crate) struct PartsSeen<T>(Mutex<Vec<Option<T>>>);
 
-impl<T> Seen<T> {
+impl<T> PartsSeen<T> {
     /// Nothing yet, of so many parts.
     pub fn nothing(parts: usize) -> Self {
-        Seen(Mutex::new((0..parts).map(|_| None).collect()))
+        PartsSeen(Mutex::new((0..parts).map(|_| None).collect()))
     }
 
     /// Notes what was seen of a part; whether it is as it should be.

@@ -10,7 +10,7 @@ use super::item::{Fault, What};
 use super::json_usual::Usual;
 use super::verify::Names;
 use super::{json_rules, rules};
-use crate::container::{Format, Proving, Record, Seen};
+use crate::container::{Format, PartsSeen, Proving, Record};
 use crate::finding::{Finding, Sink};
 use crate::image::Span;
 
@@ -44,7 +44,7 @@ type Visit<'v, 'a> = &'v mut dyn FnMut(Record<'a>, Option<Usual<'a>>) -> bool;
 pub(super) struct ProvingWalk<'s, 'a> {
     dump: &'s Dump<'a>,
     starts: Vec<u64>,
-    seen: Seen<Part<'a>>,
+    seen: PartsSeen<Part<'a>>,
 }
 
 impl<'s, 'a> ProvingWalk<'s, 'a> {
@@ -52,7 +52,7 @@ impl<'s, 'a> ProvingWalk<'s, 'a> {
     pub(super) fn new(dump: &'s Dump<'a>, wanted: usize) -> Option<Self> {
         let starts = if dump.format == Format::Json { dump.starts(wanted) } else { Vec::new() };
         let parts = starts.len().saturating_sub(1);
-        (parts > 1).then(|| ProvingWalk { dump, starts, seen: Seen::nothing(parts) })
+        (parts > 1).then(|| ProvingWalk { dump, starts, seen: PartsSeen::nothing(parts) })
     }
 
     fn read(&self, part: usize, visit: Visit<'_, 'a>) -> Option<Part<'a>> {

@@ -3,7 +3,7 @@
 use super::layout::{Header, Node};
 use super::view::record;
 use super::{careful, header, quick};
-use crate::container::{Depth, Proving, Record, Seen};
+use crate::container::{Depth, PartsSeen, Proving, Record};
 use crate::finding::Sink;
 use crate::image::Cursor;
 use crate::text::json_usual::Usual;
@@ -27,7 +27,7 @@ pub struct ProvingWalk<'a> {
     header: Header,
     chain: quick::Chain<'a>,
     ranges: Vec<(u32, u32)>,
-    seen: Seen<quick::Part>,
+    seen: PartsSeen<quick::Part>,
 }
 
 impl<'a> ProvingWalk<'a> {
@@ -36,7 +36,7 @@ impl<'a> ProvingWalk<'a> {
         let header = Header::decode(cursor).filter(|_| header::check(cursor, &mut |_| ()))?;
         let chain = quick::Chain::new(cursor, &header)?;
         let ranges = chain.list.ranges(parts);
-        let seen = Seen::nothing(ranges.len());
+        let seen = PartsSeen::nothing(ranges.len());
         Some(ProvingWalk { cursor, header, chain, ranges, seen })
     }
 }

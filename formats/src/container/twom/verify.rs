@@ -2,7 +2,7 @@
 
 use super::file::File;
 use super::{careful, header, quick};
-use crate::container::{Depth, Proving, Record, Seen};
+use crate::container::{Depth, PartsSeen, Proving, Record};
 use crate::finding::Sink;
 use crate::text::json_usual::Usual;
 
@@ -22,7 +22,7 @@ pub fn verify(file: &File<'_>, depth: Depth, sink: &mut Sink<'_>) {
 pub struct ProvingWalk<'s, 'a> {
     file: &'s File<'a>,
     quick: quick::Quick<'s, 'a>,
-    seen: Seen<(quick::Read, quick::Walked)>,
+    seen: PartsSeen<(quick::Read, quick::Walked)>,
 }
 
 impl<'s, 'a> ProvingWalk<'s, 'a> {
@@ -30,7 +30,7 @@ impl<'s, 'a> ProvingWalk<'s, 'a> {
     pub fn new(file: &'s File<'a>, parts: usize) -> Option<Self> {
         let header = file.header.filter(|_| header::check(file, &mut |_| ()))?;
         let quick = quick::Quick::new(file, &header, parts)?;
-        let seen = Seen::nothing(quick.parts.len());
+        let seen = PartsSeen::nothing(quick.parts.len());
         Some(ProvingWalk { file, quick, seen })
     }
 }

@@ -7,7 +7,7 @@ use super::layout::{FIRST_OFFSET, HEADER_LEN, Header, VERSION, is_blank};
 use super::rules;
 use super::survey::believed_header;
 use super::view::File;
-use crate::container::{Depth, KeyOrder, OrderTally, Proving, Record, Seen};
+use crate::container::{Depth, KeyOrder, OrderTally, PartsSeen, Proving, Record};
 use crate::finding::{Finding, Sink};
 use crate::image::{Cursor, Span};
 use crate::text::json_usual::Usual;
@@ -49,7 +49,7 @@ pub struct ProvingWalk<'a> {
     file: File<'a>,
     header: Header,
     quick: sound::Quick<'a>,
-    seen: Seen<(sound::Stretch, sound::Part<'a>)>,
+    seen: PartsSeen<(sound::Stretch, sound::Part<'a>)>,
 }
 
 impl<'a> ProvingWalk<'a> {
@@ -59,7 +59,7 @@ impl<'a> ProvingWalk<'a> {
         let header_is_fine = header(file.cursor, &mut |_| ());
         let header = Header::decode(file.cursor).filter(|_| header_is_fine)?;
         let quick = sound::Quick::new(file, &header, parts)?;
-        let seen = Seen::nothing(quick.parts());
+        let seen = PartsSeen::nothing(quick.parts());
         Some(ProvingWalk { file, header, quick, seen })
     }
 }
