@@ -191,7 +191,7 @@ impl<'a> Live<'a> {
             return inorder.collect();
         }
         let mut added = self.added_as_listed();
-        added.sort_by(|&a, &b| self.compare(a, b));
+        added.sort_by(|&a, &b| self.compare(a, b).then(a.cmp(&b)));
         let mut sorted = Vec::with_capacity(self.inorder.len() + added.len());
         let mut added = added.into_iter().peekable();
         for offset in inorder {
