@@ -234,6 +234,10 @@ impl<'a, 's> Reading<'a, 's> {
 
     /// Whether there is a live record of this key.
     pub fn has(&self, key: &[u8]) -> bool {
+        if self.proving.as_ref().is_some_and(|proving| proving.broken.load(Ordering::Relaxed)) {
+            // Nobody wants to know any more, and it may take long to find out.
+            return false;
+        }
         match &self.records {
             Records::View(_, database) => {
                 // Cheaper than reading all keys to tell their order: only the right one finds a key that is there.

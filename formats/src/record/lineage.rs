@@ -25,10 +25,13 @@ pub struct Lineage {
     missing: Vec<u8>,
     /// The first mailbox's key.
     first: Vec<u8>,
+    /// Lengths of the keys that `first` starts with and that were asked for in vain.
+    absent: Vec<usize>,
 }
 
 impl Lineage {
-    /// Takes the next record; `has` answers whether a key is there, and is asked about keys in front of the first one only.
+    /// Takes the next record; `has` answers whether a key is there, and is asked once about keys in front of the first one
+    /// only.
     #[inline]
     pub fn push(
         &mut self,
@@ -68,11 +71,15 @@ impl Lineage {
         // A key ends with its mailbox's name, and that starts with its parent's.
         let len = key.len().saturating_sub(name.as_bytes().len()).saturating_add(parent.as_bytes().len());
         if let (Err(place), Some(parent)) = (self.held.binary_search(&len), key.get(..len)) {
-            if self.first.starts_with(parent) && has(parent) {
+            let in_front = self.first.starts_with(parent) && !self.absent.contains(&len);
+            if in_front && has(parent) {
                 self.held.insert(place, len);
-            } else {
-                self.report(parent, (key, value), context, span, sink);
+                return;
             }
+            if in_front {
+                self.absent.push(len);
+            }
+            self.report(parent, (key, value), context, span, sink);
         }
     }
 
@@ -115,6 +122,9 @@ fn separator_of(key: &[u8], keys: KeyStyle) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -126,11 +136,17 @@ mod tests {
     fn orphans(keys: &[Vec<u8>], cuts: &[usize]) -> Vec<u64> {
         let has = |key: &[u8]| keys.iter().any(|have| have == key);
         let context = Context::new(Style::OLD, has);
+        let asked = RefCell::new(BTreeSet::new());
+        let has = |key: &[u8]| {
+            assert!(asked.borrow_mut().insert(key.to_vec()), "asked twice");
+            has(key)
+        };
         let mut found = Vec::new();
         let mut lineage = Lineage::default();
         for (index, key) in keys.iter().enumerate() {
             if cuts.contains(&index) {
                 lineage = Lineage::default();
+                asked.borrow_mut().clear();
             }
             // Each orphan is to be seen, not only the first of its parent.
             lineage.missing.clear();
