@@ -360,6 +360,23 @@ fn duplicate_keys_of_a_bucket_are_named() {
 }
 
 #[test]
+fn a_key_in_two_buckets_is_named() {
+    let bytes = read(HASH);
+    // Pages 1 and 2 are the first two buckets'.
+    let keys = |page: usize| {
+        let count = usize::from(bytes[page * 4096 + 20]) / 2;
+        let bytes = &bytes;
+        (0..count).map(move |n| {
+            let end = if n == 0 { (page + 1) * 4096 } else { item(bytes, page, 2 * n - 1) };
+            (item(bytes, page, 2 * n) + 1..end, item(bytes, page, 2 * n + 1))
+        })
+    };
+    let mut pairs = keys(1).flat_map(|(a, _)| keys(2).map(move |(b, value)| (a.clone(), b, value)));
+    let (a, b, value) = pairs.find(|(a, b, _)| a.len() == b.len()).expect("keys of one length");
+    names("BDB-21", HASH, value as u64, |bytes| bytes.copy_within(a, b.start));
+}
+
+#[test]
 fn missing_bucket_is_named() {
     names("BDB-22", HASH, 5 * 4096, |bytes| bytes[5 * 4096 + 25] = 0);
 }

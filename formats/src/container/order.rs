@@ -1,6 +1,7 @@
 //! Key order is a value: three comparators that Cyrus used, and the tally of which of them a file keeps.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// A comparator that Cyrus keeps keys sorted by.
@@ -87,6 +88,12 @@ pub(crate) fn first_difference(a: &[u8], b: &[u8]) -> Option<(usize, u8, u8)> {
     let tails = a.get(same..)?.iter().zip(b.get(same..)?);
     let (more, (&x, &y)) = tails.enumerate().find(|(_, (x, y))| x != y)?;
     Some((same + more, x, y))
+}
+
+/// The hashes that are there more than once: those of keys that stand apart, which no comparator brings together.
+pub(crate) fn repeated(mut hashes: Vec<u64>) -> BTreeSet<u64> {
+    hashes.sort_unstable();
+    hashes.windows(2).filter_map(|pair| pair.first().filter(|first| pair.last() == Some(first)).copied()).collect()
 }
 
 /// The first place where a comparator does not fit: two neighbours that stand the wrong way round (or are equal).

@@ -2,7 +2,7 @@
 //! no order.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use bstr::ByteSlice;
 use xxhash_rust::xxh3::xxh3_64;
@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::dump::Dump;
 use super::item::{Item, What};
 use super::{json_rules, line_rules, rules, sound};
-use crate::container::order::first_difference;
+use crate::container::order::{first_difference, repeated};
 use crate::container::{Format, KeyOrder, OrderTally};
 use crate::finding::{Finding, Sink};
 use crate::image::Span;
@@ -155,10 +155,7 @@ fn far_duplicates(dump: &Dump<'_>, sink: &mut Sink<'_>) {
         }
         before = hash;
     }
-    hashes.sort_unstable();
-    let twice: BTreeSet<u64> =
-        hashes.windows(2).filter_map(|w| w.first().filter(|a| w.last() == Some(a)).copied()).collect();
-    drop(hashes);
+    let twice = repeated(hashes);
     if twice.is_empty() {
         return;
     }

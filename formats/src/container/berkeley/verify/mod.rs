@@ -3,11 +3,13 @@
 mod head;
 
 use bstr::ByteSlice;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::layout::{BadItem, META_LEN, Method, page_type};
 use super::rules;
 use super::scan::{Fault, File, Page};
 use super::view;
+use crate::container::order::repeated;
 use crate::container::pages::PageSet;
 use crate::container::{Depth, KeyOrder, OrderTally, Record};
 use crate::finding::{Finding, Rule, Sink};
@@ -303,28 +305,31 @@ impl<'a> Walk<'a, '_, '_> {
         }
     }
 
-    /// Keys of a hash table that are there twice; looks at one bucket after the other.
+    /// Keys of a hash table that are there twice, in one bucket or in two. Takes eight bytes a key, and a second pass only
+    /// if two of them have the same hash.
     fn hash_duplicates(&mut self, chain: &[u32]) {
-        let mut keys: Vec<(Vec<u8>, Span)> = Vec::new();
-        let mut twice = Vec::new();
-        let mut close = |keys: &mut Vec<(Vec<u8>, Span)>| {
-            keys.sort_unstable();
-            let pairs = keys.windows(2).filter_map(|both| Some((both.first()?, both.get(1)?)));
-            twice.extend(pairs.filter(|(a, b)| a.0 == b.0).map(|(_, b)| b.clone()));
-            keys.clear();
-        };
-        for &number in chain {
-            if self.file.page(number).is_some_and(|page| page.head.prev == 0) {
-                close(&mut keys);
-            }
-            view::walk(self.file, &[number], &mut |record| {
-                keys.push((record.key.into_owned(), record.span));
+        let file = self.file;
+        let each = |visit: &mut dyn FnMut(Record<'a>)| {
+            view::walk(file, chain, &mut |record| {
+                visit(record);
                 true
             });
+        };
+        let mut hashes = Vec::new();
+        each(&mut |record| hashes.push(xxh3_64(&record.key)));
+        let twice = repeated(hashes);
+        if twice.is_empty() {
+            return;
         }
-        close(&mut keys);
-        for (key, span) in twice {
-            self.report(&rules::DUPLICATE, span, format!("{} is there twice", key.as_bstr()));
+        let mut keys = Vec::new();
+        each(&mut |record| keys.extend(twice.contains(&xxh3_64(&record.key)).then_some((record.key, record.span))));
+        keys.sort_unstable();
+        for pair in keys.windows(2) {
+            if let [(first, _), (key, span)] = pair
+                && first == key
+            {
+                self.report(&rules::DUPLICATE, *span, format!("{} is there twice", key.as_bstr()));
+            }
         }
     }
 
