@@ -6,7 +6,7 @@ use crate::formats::finding::{Finding, Rule, Severity};
 pub const KEPT_PER_RULE: usize = 100;
 
 /// Findings of one file.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Findings {
     kept: Vec<Finding>,
     rules: Vec<(&'static Rule, u64)>,

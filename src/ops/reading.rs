@@ -1,5 +1,6 @@
 //! The live records of a file: by its own pointers when it is sound, else all that can be proven or plausibly read.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::findings::{Findings, KEPT_PER_RULE};
@@ -26,10 +27,15 @@ pub struct Reading<'a, 's> {
     proving: Option<Prover<'a, 's>>,
 }
 
-/// A walk that verifies, and whether it came across something that is not as it should be.
+/// A walk that verifies.
 struct Prover<'a, 's> {
     walk: Box<dyn Proving<'a> + 's>,
+    /// Whether it came across something that is not as it should be.
     broken: AtomicBool,
+    /// How many findings of each rule to keep.
+    per_rule: usize,
+    /// What was found, if the file is sound; once that was asked.
+    proven: OnceLock<Option<Findings>>,
 }
 
 enum Records<'a, 's> {
@@ -92,22 +98,28 @@ impl<'a, 's> Reading<'a, 's> {
     }
 
     /// The same in about `parts` parts, where [`read`](Reading::read)ing them all finds out whether it is sound: nothing is
-    /// worth anything unless it is then [`proven`](Reading::proven). `None` where that can't be.
-    pub fn unproven(source: &Source, database: &'s dyn Database<'a>, parts: usize) -> Option<Self> {
+    /// worth anything unless it is then [`proven`](Reading::proven). `None` where that can't be. Keeps the first `per_rule`
+    /// findings of each rule.
+    pub fn unproven(source: &Source, database: &'s dyn Database<'a>, parts: usize, per_rule: usize) -> Option<Self> {
         if source.at().is_some() {
             return None;
         }
         let walk = database.proving(parts)?;
-        let proving = Some(Prover { walk, broken: AtomicBool::new(false) });
+        let proving = Some(Prover { walk, broken: AtomicBool::new(false), per_rule, proven: OnceLock::new() });
         Some(Reading { proving, ..Reading::by_pointers(source, database, parts) })
     }
 
-    /// What `verify` would find in a database that was read [unproven](Reading::unproven), if it is sound.
-    pub fn proven(&self, per_rule: usize) -> Option<Findings> {
-        let mut findings = Findings::keeping(per_rule);
-        let proven = self.proving.as_ref()?.walk.is_sound(&mut |finding| findings.push(finding));
-        findings.sort();
-        proven.then_some(findings).filter(Findings::is_clean)
+    /// What `verify` would find in a database that was read [unproven](Reading::unproven), if it is sound. To be asked when
+    /// all of it was read.
+    pub fn proven(&self) -> Option<&Findings> {
+        let Prover { walk, per_rule, proven, .. } = self.proving.as_ref()?;
+        let judge = || {
+            let mut findings = Findings::keeping(*per_rule);
+            let sound = walk.is_sound(&mut |finding| findings.push(finding));
+            findings.sort();
+            sound.then_some(findings).filter(Findings::is_clean)
+        };
+        proven.get_or_init(judge).as_ref()
     }
 
     fn by_pointers(source: &Source, database: &'s dyn Database<'a>, parts: usize) -> Self {
@@ -195,7 +207,7 @@ impl<'a, 's> Reading<'a, 's> {
         match &self.proving {
             None => self.walk_dumped(part, visit),
             Some(Prover { broken, .. }) if broken.load(Ordering::Relaxed) => {}
-            Some(Prover { walk, broken }) => {
+            Some(Prover { walk, broken, .. }) => {
                 if !walk.walk(part, visit) {
                     broken.store(true, Ordering::Relaxed);
                 }

@@ -47,10 +47,10 @@ pub fn verify(source: &Source, database: &dyn Database<'_>, scope: Scope, watch:
         findings.sort();
         return Ok(Verified { findings, survey: None, carved: false });
     }
-    if let Some(reading) = Reading::unproven(source, database, parts(source.len())) {
+    if let Some(reading) = Reading::unproven(source, database, parts(source.len()), scope.per_rule) {
         let examined = Examined::of(&reading, scope, watch);
-        if let Some(findings) = reading.proven(scope.per_rule) {
-            return Ok(examined.together(&reading, findings));
+        if let Some(findings) = reading.proven() {
+            return Ok(examined.together(&reading, findings.clone()));
         }
     }
     let mut reading = Reading::keeping(source, database, scope.per_rule)?;

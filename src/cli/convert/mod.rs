@@ -131,7 +131,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
             let plan = plan_for(args, common, &source, &reading, format);
             let written = match converter(args, common, &reading, &*database, format)? {
                 None => plan.copy(out)?,
-                Some(converter) => plan.convert(&converter, &mut remarks, out, || true)?,
+                Some(converter) => plan.convert(&converter, &mut remarks, out)?,
             };
             (reading.findings, written)
         }
@@ -160,26 +160,23 @@ fn at_once(
     out: &mut Out,
 ) -> Result<Option<(Findings, Written)>, Failure> {
     if copies_a_database(args, database, format) {
-        let reading = Reading::unproven(source, database, 1).unwrap_or_else(|| Reading::presumed(source, database));
+        let reading = Reading::unproven(source, database, 1, KEPT_PER_RULE);
+        let reading = reading.unwrap_or_else(|| Reading::presumed(source, database));
         return plan_for(args, common, source, &reading, format).copy_meanwhile(database);
     }
     // What stands on standard output can't be taken back, and witnesses are heard once.
     let streams = format.is_dump() && args.output.as_os_str() == "-";
-    let reading = if streams || !args.witness.is_empty() {
-        None
-    } else {
-        Reading::unproven(source, database, parts(source.len()))
-    };
+    if streams || !args.witness.is_empty() {
+        return Ok(None);
+    }
+    let reading = Reading::unproven(source, database, parts(source.len()), KEPT_PER_RULE);
     let Some(reading) = reading else { return Ok(None) };
     let Some(converter) = converter(args, common, &reading, database, format)? else { return Ok(None) };
-    let (mut said, mut findings) = (Remarks::keeping(remarks.kept()), None);
-    let written = plan_for(args, common, source, &reading, format).convert(&converter, &mut said, out, || {
-        findings = reading.proven(KEPT_PER_RULE);
-        findings.is_some()
-    });
-    let Some(findings) = findings else { return Ok(None) };
+    let mut said = Remarks::keeping(remarks.kept());
+    let written = plan_for(args, common, source, &reading, format).convert(&converter, &mut said, out);
+    let Some(findings) = reading.proven() else { return Ok(None) };
     *remarks = said;
-    Ok(Some((findings, written?)))
+    Ok(Some((findings.clone(), written?)))
 }
 
 /// What is to be written of the records of a reading.

@@ -143,7 +143,7 @@ impl Plan<'_, '_, '_> {
         let (findings, (prepared, taken)) = match self.reading.is_unproven() {
             true => {
                 let copied = streamed(self.reading, copy);
-                (self.reading.proven(KEPT_PER_RULE), copied)
+                (self.reading.proven().cloned(), copied)
             }
             false => beside(verify, || streamed(self.reading, copy)),
         };
@@ -173,22 +173,16 @@ impl Plan<'_, '_, '_> {
         (raw, options)
     }
 
-    /// Converts entries; all is for nothing unless the source, when it has been read, is `sound`.
-    pub fn convert(
-        &self,
-        converter: &Converter,
-        remarks: &mut Remarks,
-        out: &mut Out,
-        sound: impl FnOnce() -> bool,
-    ) -> Result<Written, Failure> {
+    /// Converts entries.
+    pub fn convert(&self, converter: &Converter, remarks: &mut Remarks, out: &mut Out) -> Result<Written, Failure> {
         if matches!(self.format, Format::Json | Format::Text) {
-            return self.dump(converter, remarks, out, sound);
+            return self.dump(converter, remarks, out);
         }
         let order = self.order(converter.origin.style.keys == converter.era.style().keys);
         let decoder = Decoder::of(converter.origin.style);
         let racls = ReverseAcls::of(self.reading, decoder, converter.era);
         let records = watched("reading", |_| Records::plan(self.reading, converter, racls.as_ref(), order, remarks));
-        self.admit(sound)?;
+        self.admit()?;
         self.refuse(remarks)?;
         if records.mailboxes() == 0 && remarks.count(Fate::Unknown) > 0 {
             let what =
@@ -214,10 +208,12 @@ impl Plan<'_, '_, '_> {
         target_order(self.format, self.order.or_else(kept))
     }
 
-    /// Ends the work if the source is not sound.
-    fn admit(&self, sound: impl FnOnce() -> bool) -> Result<(), Failure> {
-        let failure = || Failure::file(self.source.path(), "it is not sound", "verify it");
-        sound().then_some(()).ok_or_else(failure)
+    /// Ends the work if only reading the source could tell whether it is sound, and it is not.
+    fn admit(&self) -> Result<(), Failure> {
+        match self.reading.is_unproven() && self.reading.proven().is_none() {
+            true => Err(Failure::file(self.source.path(), "it is not sound", "verify it")),
+            false => Ok(()),
+        }
     }
 
     /// Ends the work if something would be lost and the user wants nothing lost.
@@ -270,13 +266,7 @@ impl Plan<'_, '_, '_> {
         self.text(out, all, |_| Ok(()))
     }
 
-    fn dump(
-        &self,
-        converter: &Converter,
-        remarks: &mut Remarks,
-        out: &mut Out,
-        sound: impl FnOnce() -> bool,
-    ) -> Result<Written, Failure> {
+    fn dump(&self, converter: &Converter, remarks: &mut Remarks, out: &mut Out) -> Result<Written, Failure> {
         if self.strict && self.output.as_os_str() == "-" {
             // Nothing may appear before all is known.
             let nowhere = dumps::dump(self.reading, converter, self.format, remarks, &mut |_| Ok(()));
@@ -289,7 +279,7 @@ impl Plan<'_, '_, '_> {
             let mut remarks = remarks.borrow_mut();
             dumps::dump(self.reading, converter, self.format, &mut remarks, write)
         };
-        self.text(out, all, |_| self.admit(sound).and_then(|()| self.refuse(&remarks.borrow())))
+        self.text(out, all, |_| self.admit().and_then(|()| self.refuse(&remarks.borrow())))
     }
 
     /// Writes text to standard output, or to a file that is read back before it gets its name.

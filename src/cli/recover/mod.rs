@@ -240,7 +240,7 @@ fn write(
     let plan = Plan { output: path, force: args.force, strict: false, source, reading: &reading, format, order: None };
     let of_entries = [from, format].iter().any(|format| matches!(format, Format::Json | Format::Text));
     match of_entries {
-        true => plan.convert(&target::converter(&reading, format), remarks, out, || true).map(Some),
+        true => plan.convert(&target::converter(&reading, format), remarks, out).map(Some),
         false => plan.copy(out).map(Some),
     }
 }
