@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use coroner::formats::container::shape::{self, Verdict};
 use coroner::formats::container::{Format, KeyOrder, WriteOptions, flat, open, write};
 use coroner::input::{Options, Source};
 use coroner::ops::reading::Reading;
@@ -73,8 +74,9 @@ fn key() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+/// Any value but one that begins as a mailbox's and is none: a flat file that holds such a line is read as damaged.
 fn value() -> impl Strategy<Value = Vec<u8>> {
-    vec(1u8..=0xFE, 0..40)
+    vec(1u8..=0xFE, 0..40).prop_filter("spoilt", |value| shape::judge(value) != Verdict::Spoilt)
 }
 
 /// Records, and what to do with some of them: a new value, or none.

@@ -1,5 +1,7 @@
 //! The requirements of `FORMAT.md`, as rules.
 
+use crate::finding::Rule;
+
 crate::rules! {
     /// The last line ends in LF.
     TORN = "FLAT-1", "torn-line", Error,
@@ -56,3 +58,6 @@ crate::rules! {
     SPOILT_VALUE = "FLAT-18", "spoilt-value", Error,
         "the line is cut, or parts of others lie in it; `coroner recover` leaves it out";
 }
+
+/// Rules that ask what keys and values say. Lines that hold the very records they were made of can break them.
+pub static OF_CONTENT: [&Rule; 6] = [&ESCAPE, &DUMP_LINES, &GLUED, &TRAILING_BLANKS, &ODD_KEY, &SPOILT_VALUE];
