@@ -65,18 +65,22 @@ fn apply_to(plan: &Plan, path: &Path, out: &Path) -> Result<(), String> {
     apply::copy(plan, &source, &reading, target).map(drop).map_err(|failure| failure.to_string())
 }
 
-/// A key as mailboxes have them, or any that every format can hold.
+/// A key as mailboxes have them, or any that every format can hold. A flat file that begins like JSON or a script is none.
 fn key() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![
+    let any = prop_oneof![
         "Nuser\u{1f}[a-d]{1,3}(\u{1f}[A-C.-]{1,2})?".prop_map(String::into_bytes),
         vec(0x1Du8..=0x7E, 1..6),
         vec(prop_oneof![b' '..=b'~', 0x80u8..=0xFE], 1..4),
-    ]
+    ];
+    any.prop_filter("another file", |key| !b" {#[\"".contains(&key[0]))
 }
 
-/// Any value but one that begins as a mailbox's and is none: a flat file that holds such a line is read as damaged.
+/// Any value but one that looks, on a line of a flat file, like damage: such a line is not read as it stands.
 fn value() -> impl Strategy<Value = Vec<u8>> {
-    vec(1u8..=0xFE, 0..40).prop_filter("spoilt", |value| shape::judge(value) != Verdict::Spoilt)
+    let as_it_stands = |value: &Vec<u8>| {
+        shape::judge(value) != Verdict::Spoilt && shape::glued(value).is_none() && !value.ends_with(b" ")
+    };
+    vec(1u8..=0xFE, 0..40).prop_filter("like damage", as_it_stands)
 }
 
 /// Records, and what to do with some of them: a new value, or none.
