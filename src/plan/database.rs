@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::ledger;
 use super::safe_file::SafeFile;
 use crate::failure::Failure;
-use crate::formats::container::{self, Depth, Format, KeyOrder, WriteError, WriteOptions, Written, flat};
+use crate::formats::container::{self, Depth, Format, KeyOrder, Pair, WriteError, WriteOptions, Written, flat};
 use crate::formats::finding::Severity;
 use crate::formats::image::Image;
 use crate::input::usual_order;
@@ -37,11 +37,7 @@ pub fn target_order(format: Format, wanted: Option<KeyOrder>) -> KeyOrder {
 ///
 /// A skiplist header gives the time as its last recovery; `SOURCE_DATE_EPOCH` in the environment sets it, for files
 /// that must come out the same again.
-pub fn options<K: AsRef<[u8]>, V: AsRef<[u8]>>(
-    format: Format,
-    order: KeyOrder,
-    records: impl IntoIterator<Item = (K, V)>,
-) -> WriteOptions {
+pub fn options<R: Pair>(format: Format, order: KeyOrder, records: impl IntoIterator<Item = R>) -> WriteOptions {
     let given = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let time = u32::try_from(given.unwrap_or_else(now)).unwrap_or(u32::MAX);
@@ -63,10 +59,10 @@ pub enum FlatNeed {
 
 impl FlatNeed {
     /// What some records ask for.
-    pub fn of<K: AsRef<[u8]>, V: AsRef<[u8]>>(records: impl IntoIterator<Item = (K, V)>) -> Self {
+    pub fn of<R: Pair>(records: impl IntoIterator<Item = R>) -> Self {
         let mut need = FlatNeed::Nothing;
-        for (key, value) in records {
-            let (key, value) = (key.as_ref(), value.as_ref());
+        for record in records {
+            let (key, value) = (record.key(), record.value());
             if holds(key, unwritable) || holds(value, unwritable) {
                 return FlatNeed::Escapes;
             }
@@ -102,10 +98,10 @@ pub fn unwritable(byte: u8) -> bool {
 /// # Errors
 /// When the format can't hold a record, when a system call fails, or when what is read back is not what was written. The
 /// target is then as it was.
-pub fn write<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
+pub fn write<R: Pair + Send>(
     target: Target<'_>,
     format: Format,
-    records: impl IntoIterator<Item = (K, V)>,
+    records: impl IntoIterator<Item = R>,
     options: &WriteOptions,
 ) -> Result<Written, Failure> {
     prepare(target, format, records, options)?.appear()
@@ -142,10 +138,10 @@ impl Prepared {
 ///
 /// # Errors
 /// As of [`write()`].
-pub fn prepare<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
+pub fn prepare<R: Pair + Send>(
     target: Target<'_>,
     format: Format,
-    records: impl IntoIterator<Item = (K, V)>,
+    records: impl IntoIterator<Item = R>,
     options: &WriteOptions,
 ) -> Result<Prepared, Failure> {
     let safe = SafeFile::create(target.path, target.overwrite)?;

@@ -8,6 +8,7 @@
 
 use std::io::{self, Seek, SeekFrom, Write};
 
+use super::Pair;
 use super::proof::{Found, Stretch};
 
 /// A batch has two to this power of numbers: some 1 to 2 MiB of mailboxes. The short inputs of fuzzing are to fill some too.
@@ -31,26 +32,25 @@ pub(super) trait Layout: Sync {
     ///
     /// # Errors
     /// If a record can't be placed.
-    fn place<K, V>(&self, places: &mut Self::Places, batch: &mut Batch<K, V>) -> Result<(), Self::Error>
+    fn place<R>(&self, places: &mut Self::Places, batch: &mut Batch<R>) -> Result<(), Self::Error>
     where
-        K: AsRef<[u8]>,
-        V: AsRef<[u8]>;
+        R: Pair;
     /// Puts the bytes of a placed batch into its buffer, holds what it finds there against the records, and says what they
     /// show of themselves.
     ///
     /// # Errors
     /// If the format can't hold a record there.
-    fn encode<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, batch: &mut Batch<K, V>) -> Result<(), Self::Error>;
+    fn encode<R: Pair>(&self, batch: &mut Batch<R>) -> Result<(), Self::Error>;
     /// What follows `count` records, and all that was zero until now, by offset.
     fn back(&self, places: &Self::Places, count: u64) -> (Vec<u8>, Vec<(u64, Vec<u8>)>);
 }
 
 /// Records that are encoded together.
-pub(super) struct Batch<K, V> {
+pub(super) struct Batch<R> {
     /// Number of the first record.
     pub number: u64,
     /// The records.
-    pub records: Vec<(K, V)>,
+    pub records: Vec<R>,
     /// The last key of the batch before.
     pub before: Option<Vec<u8>>,
     /// Offset of each record.
@@ -65,24 +65,24 @@ pub(super) struct Batch<K, V> {
     pub shown: Option<Stretch>,
 }
 
-impl<K, V> Default for Batch<K, V> {
+impl<R> Default for Batch<R> {
     fn default() -> Self {
         let (records, offsets, bytes) = (Vec::new(), Vec::new(), Vec::new());
         Batch { number: 0, records, before: None, offsets, start: 0, next: None, bytes, shown: None }
     }
 }
 
-impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Batch<K, V> {
+impl<R: Pair> Batch<R> {
     /// Bytes of keys and values.
     fn len(&self) -> usize {
-        self.records.iter().map(|(key, value)| key.as_ref().len() + value.as_ref().len()).sum()
+        self.records.iter().map(|record| record.key().len() + record.value().len()).sum()
     }
 
     /// Takes as many records as belong in a batch; whether there was any.
-    fn fill(&mut self, number: u64, last: Option<&Batch<K, V>>, records: &mut impl Iterator<Item = (K, V)>) -> bool {
+    fn fill(&mut self, number: u64, last: Option<&Batch<R>>, records: &mut impl Iterator<Item = R>) -> bool {
         let room = (1 << BATCH_BITS) - number % (1 << BATCH_BITS);
         self.number = number;
-        self.before = last.and_then(|last| last.records.last()).map(|(key, _)| key.as_ref().to_vec());
+        self.before = last.and_then(|last| last.records.last()).map(|record| record.key().to_vec());
         self.next = None;
         self.records.clear();
         self.records.extend(records.take(usize::try_from(room).unwrap_or_default()));
@@ -91,41 +91,40 @@ impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Batch<K, V> {
 
     /// Each record with its number and the key in front of it.
     pub fn each(&self) -> impl Iterator<Item = (u64, Option<&[u8]>, &[u8], &[u8])> {
-        let keys = self.records.iter().map(|(key, _)| Some(key.as_ref()));
+        let keys = self.records.iter().map(|record| Some(record.key()));
         let before = std::iter::once(self.before.as_deref()).chain(keys);
         (self.number..)
             .zip(before)
             .zip(&self.records)
-            .map(|((number, before), (key, value))| (number, before, key.as_ref(), value.as_ref()))
+            .map(|((number, before), record)| (number, before, record.key(), record.value()))
     }
 }
 
 /// Batches on their way.
-struct Line<'l, L: Layout, I, K, V> {
+struct Line<'l, L: Layout, I, R> {
     layout: &'l L,
     places: L::Places,
     records: I,
     /// Number of the next record.
     number: u64,
     /// The batch that was placed last; where the next one starts is not known yet.
-    last: Option<Batch<K, V>>,
+    last: Option<Batch<R>>,
     /// Batches that were written, to be filled again.
-    spare: Vec<Batch<K, V>>,
+    spare: Vec<Batch<R>>,
     /// Bytes that were written.
     written: u64,
     /// What the records in them show of themselves.
     shown: Option<Vec<Stretch>>,
 }
 
-impl<L, I, K, V> Line<'_, L, I, K, V>
+impl<L, I, R> Line<'_, L, I, R>
 where
     L: Layout,
-    I: Iterator<Item = (K, V)>,
-    K: AsRef<[u8]> + Send,
-    V: AsRef<[u8]> + Send,
+    I: Iterator<Item = R>,
+    R: Pair + Send,
 {
     /// Places some batches; those that can be encoded now, none at the end.
-    fn group(&mut self) -> Result<Vec<Batch<K, V>>, L::Error> {
+    fn group(&mut self) -> Result<Vec<Batch<R>>, L::Error> {
         let (mut group, mut len) = (Vec::with_capacity(GROUP), 0);
         // However long its records are, one batch goes on: an empty group is the end.
         while group.is_empty() || (group.len() < GROUP && len < GROUP_LEN) {
@@ -147,9 +146,9 @@ where
     fn step(
         &mut self,
         out: &mut impl Write,
-        mut before: Vec<Batch<K, V>>,
-        group: &mut [Batch<K, V>],
-    ) -> Result<Vec<Batch<K, V>>, L::Error> {
+        mut before: Vec<Batch<R>>,
+        group: &mut [Batch<R>],
+    ) -> Result<Vec<Batch<R>>, L::Error> {
         let layout = self.layout;
         let mut encoded: Vec<Result<(), L::Error>> = group.iter().map(|_| Ok(())).collect();
         let behind = rayon::in_place_scope(|scope| {
@@ -187,16 +186,11 @@ pub(super) struct Laid {
 ///
 /// # Errors
 /// What the layout says of the records, and the system of writing.
-pub(super) fn write<L, W, K, V>(
-    layout: &L,
-    out: &mut W,
-    records: impl IntoIterator<Item = (K, V)>,
-) -> Result<Laid, L::Error>
+pub(super) fn write<L, W, R>(layout: &L, out: &mut W, records: impl IntoIterator<Item = R>) -> Result<Laid, L::Error>
 where
     L: Layout,
     W: Write + Seek,
-    K: AsRef<[u8]> + Send,
-    V: AsRef<[u8]> + Send,
+    R: Pair + Send,
 {
     let begin = out.stream_position()?;
     let front = layout.front();
@@ -315,7 +309,7 @@ fn next_number(number: u64, below: u8) -> u64 {
     ((number >> below) + 1) << below
 }
 
-impl<K, V> Batch<K, V> {
+impl<R> Batch<R> {
     /// Where the record of that number leads on a level, as far as this batch and the next tell; else 0.
     fn pointer(&self, number: u64, below: u8) -> u64 {
         let next = next_number(number, below);
@@ -331,9 +325,9 @@ impl<N: Node> List<N> {
         level(number, N::MAX_LEVEL) > BATCH_BITS + 1
     }
 
-    fn first<K: AsRef<[u8]>, V: AsRef<[u8]>>(number: u64, batch: &Batch<K, V>) -> First {
+    fn first<R: Pair>(number: u64, batch: &Batch<R>) -> First {
         let lens = batch.records.first().filter(|_| number > 0);
-        let (key, value) = lens.map_or((0, 0), |(key, value)| (key.as_ref().len(), value.as_ref().len()));
+        let (key, value) = lens.map_or((0, 0), |record| (record.key().len(), record.value().len()));
         let levels = if List::<N>::is_late(number) || number == 0 { level(number, N::MAX_LEVEL) } else { 0 };
         First {
             offset: batch.offsets.first().copied().filter(|_| number > 0).unwrap_or_default(),
@@ -352,17 +346,16 @@ impl<N: Node> Layout for List<N> {
         vec![0; usize::try_from(N::FRONT_LEN).unwrap_or_default()]
     }
 
-    fn place<K, V>(&self, places: &mut Places, batch: &mut Batch<K, V>) -> Result<(), N::Error>
+    fn place<R>(&self, places: &mut Places, batch: &mut Batch<R>) -> Result<(), N::Error>
     where
-        K: AsRef<[u8]>,
-        V: AsRef<[u8]>,
+        R: Pair,
     {
         let mut end = places.end.unwrap_or(N::FRONT_LEN);
         batch.start = end;
         batch.offsets.clear();
-        for (number, (key, value)) in (batch.number..).zip(&batch.records) {
+        for (number, record) in (batch.number..).zip(&batch.records) {
             let level = level(number, N::MAX_LEVEL);
-            let (offset, behind) = self.0.place(number, end, level, key.as_ref(), value.as_ref())?;
+            let (offset, behind) = self.0.place(number, end, level, record.key(), record.value())?;
             batch.offsets.push(offset);
             end = behind;
         }
@@ -373,7 +366,7 @@ impl<N: Node> Layout for List<N> {
         Ok(())
     }
 
-    fn encode<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, batch: &mut Batch<K, V>) -> Result<(), N::Error> {
+    fn encode<R: Pair>(&self, batch: &mut Batch<R>) -> Result<(), N::Error> {
         let mut bytes = std::mem::take(&mut batch.bytes);
         bytes.clear();
         let (mut read, mut found_pointers) = (0, [0; LEVELS]);
@@ -400,14 +393,14 @@ impl<N: Node> Layout for List<N> {
             taken.ok_or_else(|| io::Error::other(format!("record {number} does not read back")))?;
         }
         shown.end = read as u64;
-        if let Some((key, _)) = batch.records.last() {
-            shown.last.extend_from_slice(key.as_ref());
+        if let Some(record) = batch.records.last() {
+            shown.last.extend_from_slice(record.key());
         }
-        if let (true, Some((key, value)), Some(offset)) =
+        if let (true, Some(record), Some(offset)) =
             (List::<N>::is_late(batch.number), batch.records.first(), batch.offsets.first())
         {
             let levels = level(batch.number, N::MAX_LEVEL).into();
-            let (key_len, value_len) = (key.as_ref().len() as u64, value.as_ref().len() as u64);
+            let (key_len, value_len) = (record.key().len() as u64, record.value().len() as u64);
             let (from, head) = self.0.head(key_len, value_len, &vec![0; levels]);
             let from = usize::try_from(offset - batch.start + from).unwrap_or(usize::MAX);
             let late = bytes.get_mut(from..).and_then(|rest| rest.get_mut(..head.len()));

@@ -44,7 +44,7 @@ pub use order::{KeyOrder, OrderTally};
 pub use proof::Proof;
 pub(crate) use proving::PartsSeen;
 pub use proving::Proving;
-pub use write::{WriteError, WriteOptions, Written, write, write_proving};
+pub use write::{Pair, WriteError, WriteOptions, Written, write, write_proving};
 
 use crate::finding::Sink;
 use crate::image::{Parts, Span};

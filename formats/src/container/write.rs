@@ -6,6 +6,26 @@ use super::lay::{self, Laid, Layout};
 use super::proof::{Proof, Prove};
 use super::{Format, KeyOrder, flat, skiplist, twom, twoskip};
 
+/// A key and its value, as a file is to hold them.
+pub trait Pair {
+    /// The key.
+    fn key(&self) -> &[u8];
+    /// The value.
+    fn value(&self) -> &[u8];
+}
+
+impl<K: AsRef<[u8]>, V: AsRef<[u8]>> Pair for (K, V) {
+    #[inline]
+    fn key(&self) -> &[u8] {
+        self.0.as_ref()
+    }
+
+    #[inline]
+    fn value(&self) -> &[u8] {
+        self.1.as_ref()
+    }
+}
+
 /// What a file needs to know beside its records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WriteOptions {
@@ -49,16 +69,15 @@ pub enum WriteError {
 ///
 /// # Errors
 /// When the records do not ascend or the format can't hold one, and what the system says. `out` then holds a part.
-pub fn write<W, K, V>(
+pub fn write<W, R>(
     out: &mut W,
     format: Format,
-    records: impl IntoIterator<Item = (K, V)>,
+    records: impl IntoIterator<Item = R>,
     options: &WriteOptions,
 ) -> Result<Written, WriteError>
 where
     W: Write + Seek,
-    K: AsRef<[u8]> + Send,
-    V: AsRef<[u8]> + Send,
+    R: Pair + Send,
 {
     write_proving(out, format, records, options).map(|(written, _)| written)
 }
@@ -67,16 +86,15 @@ where
 ///
 /// # Errors
 /// As of [`write()`].
-pub fn write_proving<W, K, V>(
+pub fn write_proving<W, R>(
     out: &mut W,
     format: Format,
-    records: impl IntoIterator<Item = (K, V)>,
+    records: impl IntoIterator<Item = R>,
     options: &WriteOptions,
 ) -> Result<(Written, Option<Proof>), WriteError>
 where
     W: Write + Seek,
-    K: AsRef<[u8]> + Send,
-    V: AsRef<[u8]> + Send,
+    R: Pair + Send,
 {
     let (written, proof) = match format {
         Format::Skiplist => {
@@ -97,16 +115,15 @@ where
     Ok((written, proof.filter(|_| readable)))
 }
 
-fn proving<L, W, K, V>(
+fn proving<L, W, R>(
     layout: L,
     out: &mut W,
-    records: impl IntoIterator<Item = (K, V)>,
+    records: impl IntoIterator<Item = R>,
 ) -> Result<(Written, Option<Proof>), L::Error>
 where
     L: Layout + Prove + 'static,
     W: Write + Seek,
-    K: AsRef<[u8]> + Send,
-    V: AsRef<[u8]> + Send,
+    R: Pair + Send,
 {
     let Laid { records, len, shown } = lay::write(&layout, out, records)?;
     let proof = shown.map(|stretches| Proof { records: Box::new(layout), stretches });

@@ -10,7 +10,7 @@ use super::dialect::item::{self, Spelling};
 use super::era::Era;
 use super::ordinary::{self, Said};
 use crate::text::json::PlainEntry;
-use crate::text::json_usual::{self, Usual};
+use crate::text::json_usual::{self, Cuts, Usual};
 
 /// A mailbox's object in a JSON dump, to be made records of 3.6 and later.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,18 @@ impl<'a> Dumped<'a> {
             && (1..=era.name_len_max()).contains(&name.len())
             && memchr(b'!', name).is_none();
         (plain && era >= Era::V3_6).then_some(Dumped { usual, era })
+    }
+
+    /// The object of the mailbox of that name, which was [cut](Dumped::cuts) when it was read for the same era.
+    #[inline]
+    pub fn again(name: &[u8], object: &'a [u8], cuts: Cuts, era: Era) -> Option<Self> {
+        Some(Dumped { usual: Usual::again(object, name.len(), cuts)?, era })
+    }
+
+    /// How the object is cut, for who comes back to it; `None` where it must be read from the start.
+    #[inline]
+    pub fn cuts(&self) -> Option<Cuts> {
+        self.usual.cuts()
     }
 
     /// The mailbox's unique id.

@@ -3,6 +3,9 @@
 //! They are read in one straight pass without a copy of anything; all others are left to the readers of any object, which
 //! say the same of these too.
 
+use std::cell::Cell;
+use std::num::NonZeroU64;
+
 use super::json::{JsonFields, Pairs};
 use super::json_plain::text;
 use crate::record::{digits_len, number};
@@ -47,6 +50,70 @@ impl<'a> UsualAcl<'a> {
             let (rights, after) = text(behind(after, b": \"")?)?;
             rest = behind(after, b", ").unwrap_or_default();
             Some((identifier, rights))
+        })
+    }
+}
+
+/// How long the parts of an object are, to read it once more without looking for their ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cuts(NonZeroU64);
+
+/// How many bits of [`Cuts`] each length takes, behind a bit that is set: those of the numbers, of the type letters, of
+/// partition, server, ACL and unique id. What may be absent counts one more.
+const BITS: [u32; 9] = [5, 5, 5, 5, 3, 8, 8, 12, 8];
+
+impl<'a> Usual<'a> {
+    /// How it is cut; `None` if a part is too long, or if it has a JMAP id.
+    #[inline]
+    pub fn cuts(&self) -> Option<Cuts> {
+        let optional = |text: Option<&[u8]>| text.map_or(0, |text| text.len().saturating_add(1));
+        let lens = [
+            self.mtime.len(),
+            self.uidvalidity.len(),
+            self.createdmodseq.len(),
+            self.foldermodseq.len(),
+            self.mbtype.len(),
+            optional(self.partition),
+            optional(self.server),
+            self.acl.0.len(),
+            optional(self.uniqueid),
+        ];
+        let fits = lens.iter().zip(BITS).all(|(&len, bits)| len >> bits == 0) && self.jmap_id.is_none();
+        let word = lens.iter().zip(BITS).fold(1, |word, (&len, bits)| word << bits | len as u64);
+        NonZeroU64::new(word).filter(|_| fits).map(Cuts)
+    }
+
+    /// Reads an object that is cut so, and whose name has that length, once more.
+    #[inline]
+    pub fn again(object: &'a [u8], name_len: usize, Cuts(word): Cuts) -> Option<Self> {
+        let (mut word, mut lens) = (word.get(), [0; BITS.len()]);
+        for (len, bits) in lens.iter_mut().zip(BITS).rev() {
+            *len = (word & ((1 << bits) - 1)) as usize;
+            word >>= bits;
+        }
+        let [mtime, uidvalidity, createdmodseq, foldermodseq, mbtype, partition, server, acl, uniqueid] = lens;
+        let rest = Cell::new(object);
+        let part = |mark: &str, len: usize| {
+            let (part, behind) = rest.get().get(mark.len()..)?.split_at_checked(len)?;
+            rest.set(behind);
+            Some(part)
+        };
+        let optional = |mark: &str, len: usize| match len.checked_sub(1) {
+            Some(len) => part(mark, len).map(Some),
+            None => Some(None),
+        };
+        Some(Usual {
+            name: part("{\"name\": \"", name_len)?,
+            mtime: part("\", \"mtime\": \"", mtime)?,
+            uidvalidity: part("\", \"uidvalidity\": \"", uidvalidity)?,
+            createdmodseq: part("\", \"createdmodseq\": \"", createdmodseq)?,
+            foldermodseq: part("\", \"foldermodseq\": \"", foldermodseq)?,
+            mbtype: part("\", \"mbtype\": \"", mbtype)?,
+            partition: optional("\", \"partition\": \"", partition)?,
+            server: optional("\", \"server\": \"", server)?,
+            acl: UsualAcl(part("\", \"acl\": {", acl)?),
+            uniqueid: optional("}, \"uniqueid\": \"", uniqueid)?,
+            jmap_id: None,
         })
     }
 }
@@ -215,6 +282,28 @@ mod tests {
     }
 
     #[test]
+    fn objects_are_read_once_more_as_they_are_cut() {
+        let long = |field: &str, len: usize| {
+            let object = String::from_utf8_lossy(USUAL[1]);
+            object.replacen(&format!("\"{field}\": \""), &format!("\"{field}\": \"{}", "x".repeat(len)), 1).into_bytes()
+        };
+        for (object, cut) in [
+            (USUAL[0].to_vec(), false),
+            (USUAL[1].to_vec(), true),
+            (USUAL[2].to_vec(), true),
+            (long("name", 1000), true),
+            (long("server", 251), true),
+            (long("server", 252), false),
+            (long("mbtype", 5), true),
+            (long("mbtype", 6), false),
+        ] {
+            let usual = parse(&object).unwrap();
+            let again = usual.cuts().and_then(|cuts| Usual::again(&object, usual.name.len(), cuts));
+            assert_eq!(again, cut.then_some(usual), "{}", object.escape_ascii());
+        }
+    }
+
+    #[test]
     fn entries_are_those_of_their_names() {
         let entry = |name: &str| [b"\"", name.as_bytes(), b"\": ", USUAL[1]].concat();
         assert!(is_entry(&entry("user.a"), b"user.a"));
@@ -246,6 +335,8 @@ mod tests {
             let at = at.index(object.len());
             object.splice(at..(at + removed).min(object.len()), with.bytes());
             if let Some(usual) = parse(&object) {
+                let again = usual.cuts().map(|cuts| Usual::again(&object, usual.name.len(), cuts));
+                prop_assert_eq!(again, usual.cuts().map(|_| Some(usual)));
                 prop_assert_eq!(Some(JsonFields::from(usual)), json_plain::in_any_order(&object));
             }
         }

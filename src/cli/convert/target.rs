@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use coroner::failure::Failure;
-use coroner::formats::container::{Database, Format, KeyOrder, WriteOptions, Written, flat};
+use coroner::formats::container::{Database, Format, KeyOrder, Pair, WriteOptions, Written, flat};
 use coroner::formats::image::Image;
 use coroner::formats::record::era::guess as guess_era;
 use coroner::formats::record::{Context, Era, EraGuess, Numbering, Style, Survey, decode};
@@ -228,17 +228,17 @@ impl Plan<'_, '_, '_> {
         Err(Failure::file(self.source.path(), what, "leave out --strict to write it all the same"))
     }
 
-    fn database<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
+    fn database<R: Pair + Send>(
         &self,
-        pairs: impl Iterator<Item = (K, V)>,
+        pairs: impl Iterator<Item = R>,
         options: &WriteOptions,
     ) -> Result<Written, Failure> {
         watched("writing", |_| self.prepare(pairs, options)?.appear())
     }
 
-    fn prepare<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
+    fn prepare<R: Pair + Send>(
         &self,
-        pairs: impl Iterator<Item = (K, V)>,
+        pairs: impl Iterator<Item = R>,
         options: &WriteOptions,
     ) -> Result<Prepared, Failure> {
         let like = self.source.metadata();
@@ -247,18 +247,15 @@ impl Plan<'_, '_, '_> {
     }
 
     /// Writes records as `cyr_dbtool … show` prints them.
-    fn lines<K: AsRef<[u8]>, V: AsRef<[u8]>>(
-        &self,
-        pairs: impl Iterator<Item = (K, V)>,
-        out: &mut Out,
-    ) -> Result<Written, Failure> {
+    fn lines<R: Pair>(&self, pairs: impl Iterator<Item = R>, out: &mut Out) -> Result<Written, Failure> {
         let mut tally = Tally::default();
         let all = |write: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send)| {
             let mut line = Vec::new();
-            for (key, value) in pairs {
-                tally.add(key.as_ref(), value.as_ref());
+            for pair in pairs {
+                let (key, value) = (pair.key(), pair.value());
+                tally.add(key, value);
                 line.clear();
-                [key.as_ref(), b"\t", value.as_ref(), b"\n"].into_iter().for_each(|part| line.extend_from_slice(part));
+                [key, b"\t", value, b"\n"].into_iter().for_each(|part| line.extend_from_slice(part));
                 write(&line)?;
             }
             Ok(tally)
@@ -346,7 +343,7 @@ impl Plan<'_, '_, '_> {
 /// Values of 2.4 and older are written raw, which those releases need, unless some byte can't be.
 fn flat_style(records: &Records<'_, '_>) -> flat::Style {
     let bad = |&byte: &u8| database::unwritable(byte);
-    match records.pairs().any(|(key, value)| key.iter().chain(value.iter()).any(bad)) {
+    match records.pairs().any(|made| made.key().iter().chain(made.value()).any(bad)) {
         true => flat::Style::Escaped,
         false => flat::Style::Raw,
     }

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 
-use crate::formats::container::{self, Database, Format, KeyOrder, WriteOptions, flat};
+use crate::formats::container::{self, Database, Format, KeyOrder, Pair, WriteOptions, flat};
 use crate::formats::record::{Era, Flag, Form, Key, Name, Role, Style, decode, encode};
 use crate::murder::host::request::Manner;
 use crate::ops::account::Account;
@@ -15,7 +15,7 @@ use crate::ops::mend::order_of;
 use crate::ops::reading::Reading;
 
 /// A record.
-type Pair = (Vec<u8>, Vec<u8>);
+type Owned = (Vec<u8>, Vec<u8>);
 
 /// Seconds since 1970-01-01 UTC that records get which tell no time.
 const NOW: u64 = 1_795_000_000;
@@ -55,7 +55,7 @@ pub fn convert(dump: &[u8]) -> Result<Vec<u8>, String> {
         now: NOW,
     };
     let records = Records::plan(&reading, &converter, None, KeyOrder::Unsigned, &mut Remarks::default());
-    written(&records.pairs().map(|(key, value)| (key.to_vec(), value.to_vec())).collect::<Vec<_>>())
+    written(&records.pairs().map(|made| (made.key().to_vec(), made.value().to_vec())).collect::<Vec<_>>())
 }
 
 /// What `ctl_mboxlist -u` makes of the same dump, of which coroner made the database `converted`: as the manual says, entries
@@ -83,7 +83,7 @@ pub fn undump(converted: &[u8], manner: Manner) -> Result<Vec<u8>, String> {
 }
 
 /// The records of a database in their order.
-fn pairs(bytes: &[u8]) -> Result<Vec<Pair>, String> {
+fn pairs(bytes: &[u8]) -> Result<Vec<Owned>, String> {
     let format = container::detect(bytes).format.ok_or("it is no database")?;
     let mut records = Vec::new();
     container::open(bytes, format).view(order_of(bytes, format), 1).walk(0, &mut |record| {
@@ -112,7 +112,7 @@ pub fn moving(bytes: &[u8], name: &[u8], to: &[u8]) -> Result<Vec<u8>, String> {
     written(&records)
 }
 
-fn written(records: &[Pair]) -> Result<Vec<u8>, String> {
+fn written(records: &[Owned]) -> Result<Vec<u8>, String> {
     let options = WriteOptions { order: KeyOrder::Unsigned, time: 0, style: flat::Style::Escaped };
     let mut file = Cursor::new(Vec::new());
     let pairs = records.iter().map(|(key, value)| (key, value));

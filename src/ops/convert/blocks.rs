@@ -1,11 +1,10 @@
 //! Records made side by side, many of them in one stretch of memory.
 
-use std::ops::Deref;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::formats::container::KeyOrder;
+use crate::formats::container::{KeyOrder, Pair};
 
 /// How many items are taken at a time, and what is made of them kept until it is wanted.
 const BATCH: usize = 8192;
@@ -14,35 +13,29 @@ const TOGETHER: usize = 256;
 /// What a record takes, about.
 const RECORD_LEN: usize = 256;
 
-/// A key and its value.
-pub type Pair = (Piece, Piece);
-
-/// The bytes of a block: not beside the number of its pieces, which one thread counts while others read.
+/// The bytes of a block: not beside the number of its records, which one thread counts while others read.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Bytes(Vec<u8>);
 
-/// A key or a value in a block.
+/// A record in a block.
 #[derive(Clone, Debug)]
-pub struct Piece {
+pub struct Made {
     bytes: Arc<Bytes>,
     start: usize,
+    middle: usize,
     end: usize,
 }
 
-impl Deref for Piece {
-    type Target = [u8];
-
+impl Pair for Made {
     #[inline]
-    fn deref(&self) -> &[u8] {
-        &self.bytes.0[self.start..self.end]
+    fn key(&self) -> &[u8] {
+        &self.bytes.0[self.start..self.middle]
     }
-}
 
-impl AsRef<[u8]> for Piece {
     #[inline]
-    fn as_ref(&self) -> &[u8] {
-        self
+    fn value(&self) -> &[u8] {
+        &self.bytes.0[self.middle..self.end]
     }
 }
 
@@ -73,12 +66,12 @@ impl Block {
     }
 
     /// The records.
-    pub fn into_pairs(self) -> impl Iterator<Item = Pair> {
+    pub fn into_records(self) -> impl Iterator<Item = Made> {
         let (bytes, mut start) = (Arc::new(Bytes(self.bytes)), 0);
         self.ends.into_iter().map(move |(middle, end)| {
-            let key = Piece { bytes: Arc::clone(&bytes), start, end: middle };
+            let made = Made { bytes: Arc::clone(&bytes), start, middle, end };
             start = end;
-            (key, Piece { bytes: Arc::clone(&bytes), start: middle, end })
+            made
         })
     }
 }
@@ -87,7 +80,7 @@ impl Block {
 pub fn made<'i, T: Sync + 'i>(
     mut items: impl Iterator<Item = T> + 'i,
     make: impl Fn(&[T], &mut Block) + Sync + 'i,
-) -> impl Iterator<Item = Pair> + 'i {
+) -> impl Iterator<Item = Made> + 'i {
     let mut batch = Vec::with_capacity(BATCH);
     let blocks = std::iter::from_fn(move || {
         batch.clear();
@@ -101,18 +94,18 @@ pub fn made<'i, T: Sync + 'i>(
         let blocks: Vec<Block> = batch.par_chunks(TOGETHER).map(make).collect();
         (!blocks.is_empty()).then_some(blocks)
     });
-    blocks.flatten().flat_map(Block::into_pairs)
+    blocks.flatten().flat_map(Block::into_records)
 }
 
 /// Two sequences that stand in `order` as one.
 pub fn merge<'i>(
     order: KeyOrder,
-    a: impl Iterator<Item = Pair> + 'i,
-    b: impl Iterator<Item = Pair> + 'i,
-) -> impl Iterator<Item = Pair> + 'i {
+    a: impl Iterator<Item = Made> + 'i,
+    b: impl Iterator<Item = Made> + 'i,
+) -> impl Iterator<Item = Made> + 'i {
     let (mut a, mut b) = (a.peekable(), b.peekable());
     std::iter::from_fn(move || match (a.peek(), b.peek()) {
-        (Some(x), Some(y)) if order.compare(&x.0, &y.0).is_le() => a.next(),
+        (Some(x), Some(y)) if order.compare(x.key(), y.key()).is_le() => a.next(),
         (Some(_), None) => a.next(),
         _ => b.next(),
     })

@@ -7,8 +7,9 @@ use memchr::memchr;
 use rayon::prelude::*;
 
 use super::{Converter, Held};
-use crate::formats::container::KeyOrder;
+use crate::formats::container::{KeyOrder, Pair};
 use crate::formats::record::{Key, KeyStyle};
+use crate::formats::text::json_usual::Cuts;
 
 /// A mailbox of the source by its uniqueid.
 #[derive(Clone, Copy)]
@@ -40,13 +41,20 @@ pub(super) struct Sorting<'c> {
     pub(super) order: KeyOrder,
 }
 
+/// A mailbox of the source.
+pub(super) struct Mailbox<'a> {
+    pub(super) held: Held<'a>,
+    /// How its object is cut, where that was seen.
+    pub(super) cuts: Option<Cuts>,
+}
+
 /// The mailboxes of a source or of one part of it.
 #[derive(Default)]
 pub(super) struct Index<'a> {
     /// The names of each part, so that no list of many is ever moved.
-    names: Vec<Vec<Held<'a>>>,
+    names: Vec<Vec<Mailbox<'a>>>,
     /// Those whose name another one has; they count as the part behind the others.
-    doubles: Vec<Held<'a>>,
+    doubles: Vec<Mailbox<'a>>,
     /// Whether some of the names do not ascend in the target's order.
     disordered: bool,
     ids: Vec<ById>,
@@ -55,7 +63,7 @@ pub(super) struct Index<'a> {
 impl<'a> Index<'a> {
     /// Takes a mailbox, and the prefix of the uniqueid that it is to be found by.
     #[inline]
-    pub(super) fn push(&mut self, held: Held<'a>, prefix: Option<u64>, sorting: Sorting<'_>) {
+    pub(super) fn push(&mut self, mailbox: Mailbox<'a>, prefix: Option<u64>, sorting: Sorting<'_>) {
         if self.names.is_empty() {
             self.names.push(Vec::new());
         }
@@ -63,8 +71,8 @@ impl<'a> Index<'a> {
         let names = &mut self.names[part];
         self.ids.extend(prefix.map(|prefix| ById { prefix, place: Place::new(part, names.len()) }));
         // While both are in a cache.
-        self.disordered |= names.last().is_some_and(|last| !sorting.names(last, &held).is_lt());
-        names.push(held);
+        self.disordered |= names.last().is_some_and(|last| !sorting.names(last, &mailbox).is_lt());
+        names.push(mailbox);
     }
 
     /// Takes those of a later part.
@@ -79,36 +87,37 @@ impl<'a> Index<'a> {
     }
 
     /// Sorts all; of those with one name the first one counts, and `double` hears of the others and of it.
-    pub(super) fn sort(&mut self, sorting: Sorting<'_>, double: &mut dyn FnMut(&Held<'a>, &Held<'a>)) {
+    pub(super) fn sort(&mut self, sorting: Sorting<'_>, double: &mut dyn FnMut(&Mailbox<'a>, &Mailbox<'a>)) {
         if self.disordered {
             self.sort_names(sorting, double);
         }
         let mut ids = std::mem::take(&mut self.ids);
         ids.par_sort_unstable_by(|a, b| {
-            let full = || self.held(a).zip(self.held(b)).map_or(Ordering::Equal, |(a, b)| sorting.uniqueids(a, b));
+            let full =
+                || self.mailbox(a).zip(self.mailbox(b)).map_or(Ordering::Equal, |(a, b)| sorting.uniqueids(a, b));
             a.prefix.cmp(&b.prefix).then_with(full).then(a.place.cmp(&b.place))
         });
         self.ids = ids;
     }
 
-    fn sort_names(&mut self, sorting: Sorting<'_>, double: &mut dyn FnMut(&Held<'a>, &Held<'a>)) {
+    fn sort_names(&mut self, sorting: Sorting<'_>, double: &mut dyn FnMut(&Mailbox<'a>, &Mailbox<'a>)) {
         let parts = std::mem::take(&mut self.names);
         let mut places: Vec<Vec<Place>> = parts.iter().map(|part| vec![Place::new(0, 0); part.len()]).collect();
-        let numbered = |(part, names): (usize, Vec<Held<'a>>)| {
-            names.into_iter().enumerate().map(move |(index, held)| (held, Place::new(part, index)))
+        let numbered = |(part, names): (usize, Vec<Mailbox<'a>>)| {
+            names.into_iter().enumerate().map(move |(index, mailbox)| (mailbox, Place::new(part, index)))
         };
-        let mut numbered: Vec<(Held<'a>, Place)> = parts.into_iter().enumerate().flat_map(numbered).collect();
+        let mut numbered: Vec<(Mailbox<'a>, Place)> = parts.into_iter().enumerate().flat_map(numbered).collect();
         numbered.par_sort_by(|(a, _), (b, _)| sorting.names(a, b));
-        let mut names: Vec<Held<'a>> = Vec::new();
-        for (held, place) in numbered {
+        let mut names: Vec<Mailbox<'a>> = Vec::new();
+        for (mailbox, place) in numbered {
             let new = match names.last() {
-                Some(first) if sorting.names(first, &held).is_eq() => {
-                    double(&held, first);
-                    self.doubles.push(held);
+                Some(first) if sorting.names(first, &mailbox).is_eq() => {
+                    double(&mailbox, first);
+                    self.doubles.push(mailbox);
                     Place::new(1, self.doubles.len() - 1)
                 }
                 _ => {
-                    names.push(held);
+                    names.push(mailbox);
                     Place::new(0, names.len() - 1)
                 }
             };
@@ -119,7 +128,7 @@ impl<'a> Index<'a> {
     }
 
     /// The mailboxes in the order of their names.
-    pub(super) fn names(&self) -> impl Iterator<Item = &Held<'a>> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &Mailbox<'a>> {
         self.names.iter().flatten()
     }
 
@@ -133,16 +142,16 @@ impl<'a> Index<'a> {
         &self.ids
     }
 
-    /// The mailbox's record.
+    /// The mailbox.
     #[inline]
-    pub(super) fn held(&self, id: &ById) -> Option<&Held<'a>> {
+    pub(super) fn mailbox(&self, id: &ById) -> Option<&Mailbox<'a>> {
         let Place { part, index } = id.place;
         self.names.get(part as usize).unwrap_or(&self.doubles).get(index as usize)
     }
 
     /// Whether two have the same uniqueid.
     pub(super) fn is_same(&self, a: &ById, b: &ById, converter: &Converter) -> bool {
-        let id = |id: &ById| self.held(id).and_then(|held| uniqueid(converter, held));
+        let id = |id: &ById| self.mailbox(id).and_then(|mailbox| uniqueid(converter, mailbox));
         a.prefix == b.prefix && id(a) == id(b)
     }
 
@@ -151,16 +160,16 @@ impl<'a> Index<'a> {
         let prefix = sorting.prefix(id);
         let from = self.ids.partition_point(|known| known.prefix < prefix);
         let mut known = self.ids[from..].iter().take_while(|known| known.prefix == prefix);
-        let is_it = |held: &Held<'_>| uniqueid(sorting.converter, held).as_deref() == Some(id);
-        known.any(|known| self.held(known).is_some_and(is_it))
+        let is_it = |mailbox: &Mailbox<'_>| uniqueid(sorting.converter, mailbox).as_deref() == Some(id);
+        known.any(|known| self.mailbox(known).is_some_and(is_it))
     }
 }
 
 impl Sorting<'_> {
     /// How the keys that two mailboxes have in the target stand to each other.
     #[inline]
-    fn names(&self, a: &Held<'_>, b: &Held<'_>) -> Ordering {
-        order_of_names(self.converter, self.order, a.key(), b.key())
+    fn names(&self, a: &Mailbox<'_>, b: &Mailbox<'_>) -> Ordering {
+        order_of_names(self.converter, self.order, a.held.key(), b.held.key())
     }
 
     /// The first eight bytes of a uniqueid as a number that sorts as they do; what is equal here need not be equal.
@@ -171,9 +180,9 @@ impl Sorting<'_> {
     }
 
     /// How two mailboxes stand to each other by their uniqueids, and if these are the same by their keys.
-    fn uniqueids(&self, a: &Held<'_>, b: &Held<'_>) -> Ordering {
-        let [x, y] = [a, b].map(|held| uniqueid(self.converter, held).unwrap_or_default());
-        self.order.compare(&x, &y).then_with(|| x.cmp(&y)).then_with(|| a.key().cmp(b.key()))
+    fn uniqueids(&self, a: &Mailbox<'_>, b: &Mailbox<'_>) -> Ordering {
+        let [x, y] = [a, b].map(|mailbox| uniqueid(self.converter, mailbox).unwrap_or_default());
+        self.order.compare(&x, &y).then_with(|| x.cmp(&y)).then_with(|| a.held.key().cmp(b.held.key()))
     }
 }
 
@@ -204,8 +213,8 @@ fn name_key<'k>(converter: &Converter, key: &'k [u8]) -> Cow<'k, [u8]> {
 }
 
 /// The uniqueid of a mailbox's record.
-fn uniqueid<'h>(converter: &Converter, held: &'h Held<'_>) -> Option<Cow<'h, [u8]>> {
-    converter.decode(held.key(), held.value()).entry?.uniqueid
+fn uniqueid<'h>(converter: &Converter, mailbox: &'h Mailbox<'_>) -> Option<Cow<'h, [u8]>> {
+    converter.decode(mailbox.held.key(), mailbox.held.value()).entry?.uniqueid
 }
 
 #[cfg(test)]
@@ -235,18 +244,21 @@ mod tests {
             for (number, ((name, id), object)) in sources.iter().zip(&objects).enumerate() {
                 let part = if number < cut { &mut index } else { &mut later };
                 let held = Held::Borrowed(name.as_bytes(), object.as_bytes());
-                part.push(held, Some(sorting.prefix(id.as_bytes())), sorting);
+                part.push(Mailbox { held, cuts: None }, Some(sorting.prefix(id.as_bytes())), sorting);
             }
             index.append(later, sorting);
             let mut doubles = Vec::new();
-            index.sort(sorting, &mut |held, first| doubles.push((held.value().to_vec(), first.value().to_vec())));
-            let names: Vec<_> = index.names().map(Held::key).collect();
+            index.sort(sorting, &mut |later, first| {
+                doubles.push([later, first].map(|mailbox| mailbox.held.value().to_vec()))
+            });
+            let names: Vec<_> = index.names().map(|mailbox| mailbox.held.key()).collect();
             assert_eq!(names, [b"user.a", b"user.b", b"user.c"]);
             let first = objects[1].as_bytes();
-            assert_eq!(doubles, [3, 4].map(|double: usize| (objects[double].as_bytes().to_vec(), first.to_vec())));
-            let values: Vec<_> = index.ids().iter().filter_map(|id| index.held(id)).map(Held::value).collect();
+            assert_eq!(doubles, [3, 4].map(|double: usize| [objects[double].as_bytes().to_vec(), first.to_vec()]));
+            let values: Vec<_> =
+                index.ids().iter().filter_map(|id| index.mailbox(id)).map(|mailbox| mailbox.held.value()).collect();
             assert_eq!(values, [1, 4, 2, 0, 3].map(|number: usize| objects[number].as_bytes()));
-            assert!(std::ptr::eq(index.held(&index.ids()[0]).unwrap(), index.names().next().unwrap()));
+            assert!(std::ptr::eq(index.mailbox(&index.ids()[0]).unwrap(), index.names().next().unwrap()));
             assert!(index.is_same(&index.ids()[0], &index.ids()[1], &converter));
             assert!(!index.is_same(&index.ids()[1], &index.ids()[2], &converter));
             assert!(index.has(b"id9", sorting) && !index.has(b"id4", sorting));

@@ -18,7 +18,7 @@ pub mod witness;
 
 use std::borrow::Cow;
 
-use crate::formats::container::Record;
+use crate::formats::container::{Pair, Record};
 use crate::formats::record::{
     Decoded, Entry, Era, Family, Flag, Grammar, Key, KeyStyle, Numbering, Role, Style, decode,
 };
@@ -203,17 +203,19 @@ impl<'a> Held<'a> {
             (key, value) => Held::Owned(Box::new((key.into_owned(), value.into_owned()))),
         }
     }
+}
 
-    /// Its key.
-    pub fn key(&self) -> &[u8] {
+impl Pair for Held<'_> {
+    #[inline]
+    fn key(&self) -> &[u8] {
         match self {
             Held::Borrowed(key, _) => key,
             Held::Owned(pair) => &pair.0,
         }
     }
 
-    /// Its value.
-    pub fn value(&self) -> &[u8] {
+    #[inline]
+    fn value(&self) -> &[u8] {
         match self {
             Held::Borrowed(_, value) => value,
             Held::Owned(pair) => &pair.1,

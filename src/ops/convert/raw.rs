@@ -1,11 +1,9 @@
 //! Records as they stand, in another order or another container.
 
-use std::borrow::Cow;
-
 use rayon::prelude::*;
 
 use super::Held;
-use crate::formats::container::KeyOrder;
+use crate::formats::container::{KeyOrder, Pair};
 use crate::ops::ahead::{Ahead, ahead};
 use crate::ops::reading::Reading;
 use crate::plan::database::FlatNeed;
@@ -59,17 +57,14 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// A key and its value.
-type Pair<'a> = (Cow<'a, [u8]>, Cow<'a, [u8]>);
-
 /// Lets `work` take the records of a source in its own order, while they are read.
 pub fn streamed<'a, T>(reading: &Reading<'a, '_>, work: impl FnOnce(&mut Stream<'_, 'a>) -> T) -> T {
-    let read = |give: &mut dyn FnMut(Pair<'a>) -> bool| {
+    let read = |give: &mut dyn FnMut(Held<'a>) -> bool| {
         let mut wanted = true;
         for part in 0..reading.parts() {
             reading.read(part, &mut |record, _| {
                 // Whoever wants no more still wants to know whether it is sound.
-                wanted = give((record.key, record.value)) || reading.is_unproven();
+                wanted = give(Held::new(record)) || reading.is_unproven();
                 wanted
             });
             if !wanted {
@@ -82,7 +77,7 @@ pub fn streamed<'a, T>(reading: &Reading<'a, '_>, work: impl FnOnce(&mut Stream<
 
 /// Records as they are read.
 pub struct Stream<'p, 'a> {
-    pairs: &'p mut Ahead<Pair<'a>>,
+    pairs: &'p mut Ahead<Held<'a>>,
     /// Bytes of the keys and values taken so far.
     taken: u64,
 }
@@ -90,10 +85,10 @@ pub struct Stream<'p, 'a> {
 impl Stream<'_, '_> {
     /// Whether the keys of all records ascend in `order`.
     pub fn ascends(&mut self, order: KeyOrder) -> bool {
-        let mut last: Option<Pair<'_>> = None;
-        self.all(|pair| {
-            let follows = last.as_ref().is_none_or(|last| order.compare(&last.0, &pair.0).is_lt());
-            last = Some(pair);
+        let mut last: Option<Held<'_>> = None;
+        self.all(|held| {
+            let follows = last.as_ref().is_none_or(|last| order.compare(last.key(), held.key()).is_lt());
+            last = Some(held);
             follows
         })
     }
@@ -105,12 +100,12 @@ impl Stream<'_, '_> {
 }
 
 impl<'a> Iterator for Stream<'_, 'a> {
-    type Item = Pair<'a>;
+    type Item = Held<'a>;
 
-    fn next(&mut self) -> Option<Pair<'a>> {
-        let pair = self.pairs.next()?;
-        self.taken += (pair.0.len() + pair.1.len()) as u64;
-        Some(pair)
+    fn next(&mut self) -> Option<Held<'a>> {
+        let held = self.pairs.next()?;
+        self.taken += (held.key().len() + held.value().len()) as u64;
+        Some(held)
     }
 }
 

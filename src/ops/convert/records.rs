@@ -5,12 +5,12 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::blocks::{Block, Pair, made, merge};
-use super::index::{ById, Index, Sorting};
+use super::blocks::{Block, Made, made, merge};
+use super::index::{ById, Index, Mailbox, Sorting};
 use super::remarks::{ENTRY, Fate, Remark, Remarks, Say};
 use super::reverse_acl::ReverseAcls;
 use super::{Converter, Held, era};
-use crate::formats::container::{KeyOrder, Record};
+use crate::formats::container::{KeyOrder, Pair, Record};
 use crate::formats::record::straight::Dumped;
 use crate::formats::record::{Entry, Era, Family, Former, Grammar, Key, KeyStyle, Role, Under, encode, write_history};
 use crate::formats::text::json_usual::{self, Usual};
@@ -113,10 +113,10 @@ impl<'a, 'c> Records<'a, 'c> {
 
     fn sort(&mut self, remarks: &mut Remarks) {
         let order = self.order;
-        let mut double = |later: &Held<'a>, first: &Held<'a>| {
-            let name = Cow::Borrowed(first.key());
+        let mut double = |later: &Mailbox<'a>, first: &Mailbox<'a>| {
+            let name = Cow::Borrowed(first.held.key());
             let why = "the name stands there twice";
-            remarks.push(Remark { name, field: ENTRY, value: later.value().into(), fate: Fate::Lost, why });
+            remarks.push(Remark { name, field: ENTRY, value: later.held.value().into(), fate: Fate::Lost, why });
         };
         self.index.mailboxes.sort(Sorting { converter: self.converter, order }, &mut double);
         self.index.jmapids.sort_by(|a, b| order.compare(&a.key, &b.key).then(b.mtime.cmp(&a.mtime)));
@@ -163,8 +163,9 @@ impl<'a, 'c> Records<'a, 'c> {
     }
 
     /// All records, in order.
-    pub fn pairs(&self) -> impl Iterator<Item = Pair> + '_ {
-        let make = |items: &[&Held<'a>], block: &mut Block| items.iter().for_each(|held| self.named(held, block));
+    pub fn pairs(&self) -> impl Iterator<Item = Made> + '_ {
+        let make =
+            |items: &[&Mailbox<'a>], block: &mut Block| items.iter().for_each(|mailbox| self.named(mailbox, block));
         let names = made(self.index.mailboxes.names(), make);
         let make =
             |items: &[&ByJmapid<'a>], block: &mut Block| items.iter().for_each(|item| self.by_jmapid(item, block));
@@ -176,10 +177,11 @@ impl<'a, 'c> Records<'a, 'c> {
         merge(self.order, ids.chain(jmapids).chain(names), others)
     }
 
-    fn named(&self, held: &Held<'a>, block: &mut Block) {
-        if let Some(dumped) = self.dumped(held) {
+    fn named(&self, mailbox: &Mailbox<'a>, block: &mut Block) {
+        if let Some(dumped) = self.dumped(mailbox) {
             return block.with(|out| dumped.append_named(out));
         }
+        let held = &mailbox.held;
         let style = self.converter.era.style();
         let Some(mut entry) = self.converter.mailbox(held.key(), held.value(), &mut silent) else { return };
         entry.history_raw = None;
@@ -189,11 +191,13 @@ impl<'a, 'c> Records<'a, 'c> {
 
     /// A mailbox of which records can be made straight away.
     #[inline]
-    fn dumped<'h>(&self, held: &'h Held<'a>) -> Option<Dumped<'h>> {
-        if !self.straight {
-            return None;
+    fn dumped<'h>(&self, mailbox: &'h Mailbox<'a>) -> Option<Dumped<'h>> {
+        let (Mailbox { held, cuts }, era) = (mailbox, self.converter.era);
+        match cuts {
+            Some(cuts) => Dumped::again(held.key(), held.value(), *cuts, era),
+            None if self.straight => Dumped::read(held.key(), held.value(), era),
+            None => None,
         }
-        Dumped::read(held.key(), held.value(), self.converter.era)
     }
 
     fn by_jmapid(&self, item: &ByJmapid<'a>, block: &mut Block) {
@@ -205,13 +209,13 @@ impl<'a, 'c> Records<'a, 'c> {
     }
 
     /// The records under uniqueids (since 3.6).
-    fn by_id(&self) -> impl Iterator<Item = Pair> + '_ {
+    fn by_id(&self) -> impl Iterator<Item = Made> + '_ {
         let mailboxes = &self.index.mailboxes;
         let same = |a: &ById, b: &ById| mailboxes.is_same(a, b, self.converter);
         let ids = if self.converter.era >= Era::V3_6 { mailboxes.ids() } else { &[] };
         made(ids.chunk_by(same), |groups: &[&[ById]], block| {
             for near in groups.chunks(NEAR) {
-                near.iter().flat_map(|group| group.iter()).filter_map(|id| mailboxes.held(id)).for_each(fetch);
+                fetch(near.iter().filter_map(|group| mailboxes.mailbox(group.first()?)));
                 near.iter().for_each(|group| self.under_uniqueid(group, block));
             }
         })
@@ -221,7 +225,7 @@ impl<'a, 'c> Records<'a, 'c> {
     fn under_uniqueid(&self, group: &[ById], block: &mut Block) {
         if let [alone] = group
             && self.histories.is_empty()
-            && let Some(dumped) = self.index.mailboxes.held(alone).and_then(|held| self.dumped(held))
+            && let Some(dumped) = self.index.mailboxes.mailbox(alone).and_then(|mailbox| self.dumped(mailbox))
         {
             return block.with(|out| dumped.append_indexed(out));
         }
@@ -232,7 +236,7 @@ impl<'a, 'c> Records<'a, 'c> {
 
     fn under_common_uniqueid(&self, group: &[ById]) -> Option<Other> {
         let converter = self.converter;
-        let group = group.iter().filter_map(|id| self.index.mailboxes.held(id));
+        let group = group.iter().filter_map(|id| self.index.mailboxes.mailbox(id)).map(|mailbox| &mailbox.held);
         let entries = group.filter_map(|held| converter.content(held.key(), held.value(), &mut silent));
         let mut entries: Vec<Entry<'_>> = entries.collect();
         // The sort is stable: of several live ones the first in the order of names.
@@ -260,9 +264,22 @@ impl<'a, 'c> Records<'a, 'c> {
 /// How many records that stand far from each other are fetched at once.
 const NEAR: usize = 16;
 
-/// Has the processor fetch a record's value from the memory: several at once take it as long as one.
-fn fetch(held: &Held<'_>) {
-    std::hint::black_box(held.value().iter().step_by(64).fold(0, |sum: u8, byte| sum ^ byte));
+/// How many lines of a processor's cache nearly all objects take, and how long those are.
+const LINES: usize = 6;
+const LINE_LEN: usize = 64;
+
+/// Has the processor fetch records from the memory: several at once take it as long as one. It waits for none as long as
+/// what it does next hangs on none: so first all are found, and the same is done with each.
+fn fetch<'m>(near: impl Iterator<Item = &'m Mailbox<'m>>) {
+    let mut objects: [&[u8]; NEAR] = [&[]; NEAR];
+    objects.iter_mut().zip(near).for_each(|(object, mailbox)| *object = mailbox.held.value());
+    let mut sum = 0;
+    for object in objects {
+        for line in 0..LINES {
+            sum ^= object.get((line * LINE_LEN).min(object.len().saturating_sub(1))).copied().unwrap_or_default();
+        }
+    }
+    std::hint::black_box(sum);
 }
 
 /// A tombstone as its successor's record remembers it.
@@ -315,7 +332,8 @@ impl<'a> Part<'a> {
         let known = if straight { usual.or_else(|| json_usual::parse(held.value())) } else { None };
         if let Some(dumped) = known.and_then(|usual| Dumped::of(held.key(), usual, converter.era)) {
             let prefix = dumped.uniqueid().map(|id| task.sorting().prefix(id));
-            return self.mailboxes.push(held, prefix, task.sorting());
+            let cuts = dumped.cuts();
+            return self.mailboxes.push(Mailbox { held, cuts }, prefix, task.sorting());
         }
         let Some(entry) = converter.content(held.key(), held.value(), say) else { return };
         if converter.era.family() != Family::Dlist && !era::legacy_limits(&entry, say) {
@@ -339,7 +357,7 @@ impl<'a> Part<'a> {
             self.jmapids.extend(key.map(|key| ByJmapid { key: key.into(), mtime, held: again(&held) }));
         }
         drop(entry);
-        self.mailboxes.push(held, prefix, task.sorting());
+        self.mailboxes.push(Mailbox { held, cuts: None }, prefix, task.sorting());
     }
 }
 
@@ -423,7 +441,7 @@ mod tests {
         index.take(record, None, task, &mut |remark| said.push(format!("{remark:?}")));
         let (order, histories) = (task.order, HashMap::new());
         let records = Records { converter: &converter, order, straight, index, histories };
-        let pairs = records.pairs().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+        let pairs = records.pairs().map(|made| (made.key().to_vec(), made.value().to_vec())).collect();
         (pairs, said, Dumped::read(name.as_bytes(), object.as_bytes(), era).is_some())
     }
 

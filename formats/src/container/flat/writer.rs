@@ -7,10 +7,10 @@ use std::io::{self, Write};
 use memchr::{memchr, memchr2};
 
 use super::layout::{self, Style};
-use crate::container::KeyOrder;
 use crate::container::lay::{Batch, Layout};
 use crate::container::proof::{Prove, Stretch};
 use crate::container::shape;
+use crate::container::{KeyOrder, Pair};
 use crate::image::Lines as ImageLines;
 
 /// Why a record can't be written.
@@ -56,11 +56,11 @@ impl Layout for Lines {
         Vec::new()
     }
 
-    fn place<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, (): &mut (), _: &mut Batch<K, V>) -> Result<(), WriteError> {
+    fn place<R: Pair>(&self, (): &mut (), _: &mut Batch<R>) -> Result<(), WriteError> {
         Ok(())
     }
 
-    fn encode<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, batch: &mut Batch<K, V>) -> Result<(), WriteError> {
+    fn encode<R: Pair>(&self, batch: &mut Batch<R>) -> Result<(), WriteError> {
         let mut bytes = std::mem::take(&mut batch.bytes);
         bytes.clear();
         batch.shown = usual(&mut bytes, batch);
@@ -81,11 +81,7 @@ impl Layout for Lines {
 
 impl Lines {
     /// Puts the lines of a batch into `bytes`, whatever is in them.
-    fn unusual<K: AsRef<[u8]>, V: AsRef<[u8]>>(
-        &self,
-        bytes: Vec<u8>,
-        batch: &Batch<K, V>,
-    ) -> Result<Vec<u8>, WriteError> {
+    fn unusual<R: Pair>(&self, bytes: Vec<u8>, batch: &Batch<R>) -> Result<Vec<u8>, WriteError> {
         let mut writer = Writer::new(bytes, self.0);
         if let Some(before) = &batch.before {
             writer.last = writer.encoded(before, true).unwrap_or_default().into_owned();
@@ -103,7 +99,7 @@ impl Lines {
 
 /// Puts the lines of a batch into `bytes`, and says what they show of themselves; `None`, and the bytes are of no use, if
 /// something would have to be escaped or is worth a closer look.
-fn usual<K: AsRef<[u8]>, V: AsRef<[u8]>>(bytes: &mut Vec<u8>, batch: &Batch<K, V>) -> Option<Stretch> {
+fn usual<R: Pair>(bytes: &mut Vec<u8>, batch: &Batch<R>) -> Option<Stretch> {
     let as_it_stands = |key: &[u8]| !shape::holds_special(key) && memchr2(layout::KEY_END, b'\n', key).is_none();
     if !batch.before.as_deref().is_none_or(as_it_stands) {
         return None;
@@ -129,13 +125,13 @@ fn usual<K: AsRef<[u8]>, V: AsRef<[u8]>>(bytes: &mut Vec<u8>, batch: &Batch<K, V
     let mut shown = Stretch::new(0);
     shown.end = bytes.len() as u64;
     shown.records = batch.records.len() as u64;
-    shown.first = batch.records.first()?.0.as_ref().to_vec();
-    shown.last = batch.records.last()?.0.as_ref().to_vec();
+    shown.first = batch.records.first()?.key().to_vec();
+    shown.last = batch.records.last()?.key().to_vec();
     Some(shown)
 }
 
 /// The number of the first record of a batch that the line of its place in `bytes` does not hold.
-fn unlike<K: AsRef<[u8]>, V: AsRef<[u8]>>(bytes: &[u8], batch: &Batch<K, V>) -> Option<u64> {
+fn unlike<R: Pair>(bytes: &[u8], batch: &Batch<R>) -> Option<u64> {
     // Nothing is escaped in most files.
     let plain = memchr2(0, layout::ESCAPE, bytes).is_none();
     let mut lines = ImageLines::new(bytes, 0);

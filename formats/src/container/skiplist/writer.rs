@@ -6,9 +6,9 @@ use std::io::{self, Seek, Write};
 use super::layout::{
     self, Broken, FIRST_RECORD, Header, MAX_FILE_LEN, MAX_LEVEL, NodeKind, VERSION, encode_node, node_len, pad4,
 };
-use crate::container::KeyOrder;
 use crate::container::lay::{self, LEVELS, Laid, List, Node, Placed};
 use crate::container::proof::Found;
+use crate::container::{KeyOrder, Pair};
 use crate::image::Cursor;
 
 /// How a file is written.
@@ -58,9 +58,9 @@ pub struct Written {
 ///
 /// # Errors
 /// [`WriteError`]; `out` then holds an unfinished file without a magic.
-pub fn write<K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
+pub fn write<R: Pair + Send>(
     mut out: impl Write + Seek,
-    records: impl IntoIterator<Item = (K, V)>,
+    records: impl IntoIterator<Item = R>,
     options: Options,
 ) -> Result<Written, WriteError> {
     let Laid { records, len, .. } = lay::write(&fresh(options), &mut out, records)?;

@@ -8,6 +8,7 @@ use super::layout::{
     ALIGN, FIRST_OFFSET, GROWTH, HEADER_LEN, Head, Header, MARK_LEN, MAX_LEVEL, SHORT_KEY_MAX, SHORT_VALUE_MAX, Sums,
     Type, VERSION, XXH_SUMS,
 };
+use crate::container::Pair;
 use crate::container::lay::{self, LEVELS, List, Node, Placed};
 use crate::container::proof::Found;
 use crate::image::Cursor;
@@ -41,9 +42,9 @@ pub fn uuid(seed: u64) -> [u8; 16] {
 /// # Errors
 /// [`io::ErrorKind::InvalidInput`] for an empty key or one that does not follow the one before it; else what writing or
 /// seeking says. The output is of no use then.
-pub fn write<W: Write + Seek, K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
+pub fn write<W: Write + Seek, R: Pair + Send>(
     mut out: W,
-    records: impl IntoIterator<Item = (K, V)>,
+    records: impl IntoIterator<Item = R>,
     options: Options,
 ) -> io::Result<W> {
     lay::write(&fresh(options), &mut out, records)?;

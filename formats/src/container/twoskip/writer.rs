@@ -7,9 +7,9 @@ use super::layout::{
     ALIGN, BLANK, FIRST_OFFSET, HEADER_LEN, Head, Header, MARK_LEN, MAX_LEVEL, Type, VERSION, blanks_before, crc,
     is_blank,
 };
-use crate::container::KeyOrder;
 use crate::container::lay::{self, LEVELS, List, Node, Placed};
 use crate::container::proof::Found;
+use crate::container::{KeyOrder, Pair};
 use crate::image::Cursor;
 
 /// What a new database is to be like.
@@ -32,9 +32,9 @@ impl Default for Options {
 /// # Errors
 /// [`io::ErrorKind::InvalidInput`] for an empty key or one that does not follow the one before it; else what writing or
 /// seeking says. The output is of no use then.
-pub fn write<W: Write + Seek, K: AsRef<[u8]> + Send, V: AsRef<[u8]> + Send>(
+pub fn write<W: Write + Seek, R: Pair + Send>(
     mut out: W,
-    records: impl IntoIterator<Item = (K, V)>,
+    records: impl IntoIterator<Item = R>,
     options: Options,
 ) -> io::Result<W> {
     lay::write(&fresh(options), &mut out, records)?;
