@@ -14,20 +14,20 @@ const TOGETHER: usize = 256;
 const RECORD_LEN: usize = 256;
 
 /// The bytes of a block: not beside the number of its records, which one thread counts while others read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 #[repr(align(128))]
 struct Bytes(Vec<u8>);
 
 /// A record in a block.
 #[derive(Clone, Debug)]
-pub struct Made {
+pub struct Record {
     bytes: Arc<Bytes>,
     start: usize,
     middle: usize,
     end: usize,
 }
 
-impl Pair for Made {
+impl Pair for Record {
     #[inline]
     fn key(&self) -> &[u8] {
         &self.bytes.0[self.start..self.middle]
@@ -64,23 +64,13 @@ impl Block {
         let key_len = append(&mut self.bytes);
         self.ends.push((start + key_len, self.bytes.len()));
     }
-
-    /// The records.
-    pub fn into_records(self) -> impl Iterator<Item = Made> {
-        let (bytes, mut start) = (Arc::new(Bytes(self.bytes)), 0);
-        self.ends.into_iter().map(move |(middle, end)| {
-            let made = Made { bytes: Arc::clone(&bytes), start, middle, end };
-            start = end;
-            made
-        })
-    }
 }
 
 /// What `make` puts into blocks of items that follow each other, on all threads.
 pub fn made<'i, T: Sync + 'i>(
     mut items: impl Iterator<Item = T> + 'i,
     make: impl Fn(&[T], &mut Block) + Sync + 'i,
-) -> impl Iterator<Item = Made> + 'i {
+) -> impl Iterator<Item = Block> + 'i {
     let mut batch = Vec::with_capacity(BATCH);
     let blocks = std::iter::from_fn(move || {
         batch.clear();
@@ -94,19 +84,56 @@ pub fn made<'i, T: Sync + 'i>(
         let blocks: Vec<Block> = batch.par_chunks(TOGETHER).map(make).collect();
         (!blocks.is_empty()).then_some(blocks)
     });
-    blocks.flatten().flat_map(Block::into_records)
+    blocks.flatten()
 }
 
-/// Two sequences that stand in `order` as one.
+/// The records of blocks.
+pub struct Made<B> {
+    blocks: B,
+    /// The bytes of the block at hand.
+    bytes: Arc<Bytes>,
+    /// Where the next record starts in them.
+    start: usize,
+    /// Where keys and values of those to come end.
+    ends: std::vec::IntoIter<(usize, usize)>,
+}
+
+impl<B> Made<B> {
+    /// Of all that come.
+    pub fn of(blocks: B) -> Self {
+        Made { blocks, bytes: Arc::default(), start: 0, ends: Vec::new().into_iter() }
+    }
+}
+
+impl<B: Iterator<Item = Block>> Iterator for Made<B> {
+    type Item = Record;
+
+    #[inline]
+    fn next(&mut self) -> Option<Record> {
+        loop {
+            if let Some((middle, end)) = self.ends.next() {
+                let start = std::mem::replace(&mut self.start, end);
+                return Some(Record { bytes: Arc::clone(&self.bytes), start, middle, end });
+            }
+            let Block { bytes, ends } = self.blocks.next()?;
+            (self.bytes, self.start, self.ends) = (Arc::new(Bytes(bytes)), 0, ends.into_iter());
+        }
+    }
+}
+
+/// Two sequences that stand in `order` as one; the second is a short one.
 pub fn merge<'i>(
     order: KeyOrder,
-    a: impl Iterator<Item = Made> + 'i,
-    b: impl Iterator<Item = Made> + 'i,
-) -> impl Iterator<Item = Made> + 'i {
-    let (mut a, mut b) = (a.peekable(), b.peekable());
-    std::iter::from_fn(move || match (a.peek(), b.peek()) {
-        (Some(x), Some(y)) if order.compare(x.key(), y.key()).is_le() => a.next(),
-        (Some(_), None) => a.next(),
-        _ => b.next(),
+    mut a: impl Iterator<Item = Record> + 'i,
+    b: impl Iterator<Item = Record> + 'i,
+) -> impl Iterator<Item = Record> + 'i {
+    let (mut next, mut b) = (None, b.peekable());
+    std::iter::from_fn(move || {
+        let Some(other) = b.peek() else { return next.take().or_else(|| a.next()) };
+        next = next.take().or_else(|| a.next());
+        match &next {
+            Some(first) if order.compare(first.key(), other.key()).is_le() => next.take(),
+            _ => b.next(),
+        }
     })
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use rayon::prelude::*;
 
-use super::blocks::{Block, Made, made, merge};
+use super::blocks::{self, Block, Made, made, merge};
 use super::index::{ById, Index, Mailbox, Sorting};
 use super::remarks::{ENTRY, Fate, Remark, Remarks, Say};
 use super::reverse_acl::ReverseAcls;
@@ -163,7 +163,7 @@ impl<'a, 'c> Records<'a, 'c> {
     }
 
     /// All records, in order.
-    pub fn pairs(&self) -> impl Iterator<Item = Made> + '_ {
+    pub fn pairs(&self) -> impl Iterator<Item = blocks::Record> + '_ {
         let make =
             |items: &[&Mailbox<'a>], block: &mut Block| items.iter().for_each(|mailbox| self.named(mailbox, block));
         let names = made(self.index.mailboxes.names(), make);
@@ -174,7 +174,7 @@ impl<'a, 'c> Records<'a, 'c> {
         let copy = |items: &[&Other], block: &mut Block| items.iter().for_each(|(key, value)| block.push(key, value));
         let others = made(self.index.others.iter(), copy);
         // The first letters of their keys say which come first; where keys have no such letters there are names alone.
-        merge(self.order, ids.chain(jmapids).chain(names), others)
+        merge(self.order, Made::of(ids.chain(jmapids).chain(names)), Made::of(others))
     }
 
     fn named(&self, mailbox: &Mailbox<'a>, block: &mut Block) {
@@ -209,7 +209,7 @@ impl<'a, 'c> Records<'a, 'c> {
     }
 
     /// The records under uniqueids (since 3.6).
-    fn by_id(&self) -> impl Iterator<Item = Made> + '_ {
+    fn by_id(&self) -> impl Iterator<Item = Block> + '_ {
         let mailboxes = &self.index.mailboxes;
         let same = |a: &ById, b: &ById| mailboxes.is_same(a, b, self.converter);
         let ids = if self.converter.era >= Era::V3_6 { mailboxes.ids() } else { &[] };
