@@ -264,17 +264,21 @@ pub(crate) fn separated(rest: &[u8]) -> Result<&[u8], Err<nom::error::Error<&[u8
 ///
 /// 0x1F counts as a byte of an atom up to 3.10 and not since 3.12 (`quote_unit_separator`).
 pub(crate) fn is_atom(bytes: &[u8], quote_unit_separator: bool) -> bool {
-    const GOOD: [bool; 256] = {
-        let mut good = [false; 256];
+    /// Of each byte, whether it is one of an atom where 0x1F is none, and where it is one.
+    const GOOD: [[bool; 2]; 256] = {
+        let mut good = [[false; 2]; 256];
         let mut byte = b'!';
         while byte < 0x7F {
-            good[byte as usize] = !matches!(byte, b'{' | b'(' | b')' | b'"' | b'%' | b'*' | b'\\');
+            good[byte as usize] = [!matches!(byte, b'{' | b'(' | b')' | b'"' | b'%' | b'*' | b'\\'); 2];
             byte += 1;
         }
+        good[0x1F] = [false, true];
         good
     };
-    let good = |&byte: &u8| GOOD.get(usize::from(byte)) == Some(&true) || byte == 0x1F && !quote_unit_separator;
-    (1..1024).contains(&bytes.len()) && bytes != b"NIL" && bytes.iter().all(good)
+    let one = usize::from(!quote_unit_separator);
+    // Atoms are short, and most strings are atoms: to look at all bytes takes less than to ask after each.
+    let all = |bytes: &[u8]| bytes.iter().fold(true, |all, &byte| all & GOOD[usize::from(byte)][one]);
+    (1..1024).contains(&bytes.len()) && bytes != b"NIL" && all(bytes)
 }
 
 /// Whether `bytes` can be written between quotes.
