@@ -57,19 +57,24 @@ pub(super) struct Index<'a> {
     doubles: Vec<Mailbox<'a>>,
     /// Whether some of the names do not ascend in the target's order.
     disordered: bool,
-    ids: Vec<ById>,
+    /// Those of each part with a uniqueid; sorted, those of each range of uniqueids.
+    ids: Vec<Vec<ById>>,
 }
+
+/// How many uniqueids are in a range, about, and how many of a part stand for each that is looked at to tell where.
+const RANGE: usize = 1 << 14;
+const SAMPLED: usize = 1 << 7;
 
 impl<'a> Index<'a> {
     /// Takes a mailbox, and the prefix of the uniqueid that it is to be found by.
     #[inline]
     pub(super) fn push(&mut self, mailbox: Mailbox<'a>, prefix: Option<u64>, sorting: Sorting<'_>) {
         if self.names.is_empty() {
-            self.names.push(Vec::new());
+            (self.names, self.ids) = (vec![Vec::new()], vec![Vec::new()]);
         }
-        let part = self.names.len() - 1;
-        let names = &mut self.names[part];
-        self.ids.extend(prefix.map(|prefix| ById { prefix, place: Place::new(part, names.len()) }));
+        let (Some(names), Some(ids)) = (self.names.last_mut(), self.ids.last_mut()) else { return };
+        // Which part this is will be known when all are together.
+        ids.extend(prefix.map(|prefix| ById { prefix, place: Place::new(0, names.len()) }));
         // While both are in a cache.
         self.disordered |= names.last().is_some_and(|last| !sorting.names(last, &mailbox).is_lt());
         names.push(mailbox);
@@ -80,24 +85,38 @@ impl<'a> Index<'a> {
         let (last, first) = (self.names.iter().flatten().next_back(), later.names.iter().flatten().next());
         let ascends = last.zip(first).is_none_or(|(a, b)| sorting.names(a, b).is_lt());
         self.disordered |= later.disordered || !ascends;
-        let before = self.names.len();
-        let moved = |place: Place| Place::new(before + place.part as usize, place.index as usize);
-        self.ids.extend(later.ids.iter().map(|id| ById { place: moved(id.place), ..*id }));
         self.names.append(&mut later.names);
+        self.ids.append(&mut later.ids);
     }
 
     /// Sorts all; of those with one name the first one counts, and `double` hears of the others and of it.
     pub(super) fn sort(&mut self, sorting: Sorting<'_>, double: &mut dyn FnMut(&Mailbox<'a>, &Mailbox<'a>)) {
+        // Those of a part fit a processor's cache; then there is little left to sort.
+        self.ids.par_iter_mut().enumerate().for_each(|(part, ids)| {
+            ids.iter_mut().for_each(|id| id.place = Place::new(part, id.place.index as usize));
+            ids.sort_unstable_by_key(|id| id.prefix);
+        });
         if self.disordered {
             self.sort_names(sorting, double);
         }
-        let mut ids = std::mem::take(&mut self.ids);
-        ids.par_sort_unstable_by(|a, b| {
+        let ids = std::mem::take(&mut self.ids);
+        self.ids = ranges(&ids).into_par_iter().map(|(from, until)| self.range(&ids, from, until, sorting)).collect();
+        self.ids.retain(|range| !range.is_empty());
+    }
+
+    /// Those of all parts whose prefix is in a range, in the order of their uniqueids.
+    fn range(&self, parts: &[Vec<ById>], from: u64, until: Option<u64>, sorting: Sorting<'_>) -> Vec<ById> {
+        let mut range = Vec::with_capacity(RANGE);
+        for ids in parts {
+            let place = |prefix| ids.partition_point(|id| id.prefix < prefix);
+            range.extend_from_slice(&ids[place(from)..until.map_or(ids.len(), place)]);
+        }
+        range.sort_by(|a, b| {
             let full =
                 || self.mailbox(a).zip(self.mailbox(b)).map_or(Ordering::Equal, |(a, b)| sorting.uniqueids(a, b));
             a.prefix.cmp(&b.prefix).then_with(full).then(a.place.cmp(&b.place))
         });
-        self.ids = ids;
+        range
     }
 
     fn sort_names(&mut self, sorting: Sorting<'_>, double: &mut dyn FnMut(&Mailbox<'a>, &Mailbox<'a>)) {
@@ -123,7 +142,8 @@ impl<'a> Index<'a> {
             };
             places[place.part as usize][place.index as usize] = new;
         }
-        self.ids.par_iter_mut().for_each(|id| id.place = places[id.place.part as usize][id.place.index as usize]);
+        let moved = |place: Place| places[place.part as usize][place.index as usize];
+        self.ids.par_iter_mut().flatten().for_each(|id| id.place = moved(id.place));
         self.names = vec![names];
     }
 
@@ -137,9 +157,9 @@ impl<'a> Index<'a> {
         self.names.iter().map(Vec::len).sum()
     }
 
-    /// Those with a uniqueid, in the order of these.
-    pub(super) fn ids(&self) -> &[ById] {
-        &self.ids
+    /// Those with a uniqueid, in the order of these, in ranges: none has one that is in another range too.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &[ById]> {
+        self.ids.iter().map(Vec::as_slice)
     }
 
     /// The mailbox.
@@ -158,11 +178,24 @@ impl<'a> Index<'a> {
     /// Whether some mailbox has this uniqueid.
     pub(super) fn has(&self, id: &[u8], sorting: Sorting<'_>) -> bool {
         let prefix = sorting.prefix(id);
-        let from = self.ids.partition_point(|known| known.prefix < prefix);
-        let mut known = self.ids[from..].iter().take_while(|known| known.prefix == prefix);
+        let range = self.ids.partition_point(|range| range.last().is_some_and(|last| last.prefix < prefix));
+        let range = self.ids.get(range).map(Vec::as_slice).unwrap_or_default();
+        let from = range.partition_point(|known| known.prefix < prefix);
+        let mut known = range[from..].iter().take_while(|known| known.prefix == prefix);
         let is_it = |mailbox: &Mailbox<'_>| uniqueid(sorting.converter, mailbox).as_deref() == Some(id);
         known.any(|known| self.mailbox(known).is_some_and(is_it))
     }
+}
+
+/// Ranges of prefixes, from one to another, of about as many uniqueids each, together all there are.
+fn ranges(parts: &[Vec<ById>]) -> Vec<(u64, Option<u64>)> {
+    let mut samples: Vec<u64> =
+        parts.iter().flat_map(|ids| ids.iter().skip(SAMPLED / 2).step_by(SAMPLED)).map(|id| id.prefix).collect();
+    samples.par_sort_unstable();
+    let mut cuts: Vec<u64> = samples.into_iter().skip(RANGE / SAMPLED).step_by(RANGE / SAMPLED).collect();
+    cuts.dedup();
+    let starts = std::iter::once(0).chain(cuts.iter().copied());
+    starts.zip(cuts.iter().copied().map(Some).chain([None])).collect()
 }
 
 impl Sorting<'_> {
@@ -255,13 +288,46 @@ mod tests {
             assert_eq!(names, [b"user.a", b"user.b", b"user.c"]);
             let first = objects[1].as_bytes();
             assert_eq!(doubles, [3, 4].map(|double: usize| [objects[double].as_bytes().to_vec(), first.to_vec()]));
+            let ids: Vec<&ById> = index.ids().flatten().collect();
             let values: Vec<_> =
-                index.ids().iter().filter_map(|id| index.mailbox(id)).map(|mailbox| mailbox.held.value()).collect();
+                ids.iter().filter_map(|id| index.mailbox(id)).map(|mailbox| mailbox.held.value()).collect();
             assert_eq!(values, [1, 4, 2, 0, 3].map(|number: usize| objects[number].as_bytes()));
-            assert!(std::ptr::eq(index.mailbox(&index.ids()[0]).unwrap(), index.names().next().unwrap()));
-            assert!(index.is_same(&index.ids()[0], &index.ids()[1], &converter));
-            assert!(!index.is_same(&index.ids()[1], &index.ids()[2], &converter));
+            assert!(std::ptr::eq(index.mailbox(ids[0]).unwrap(), index.names().next().unwrap()));
+            assert!(index.is_same(ids[0], ids[1], &converter));
+            assert!(!index.is_same(ids[1], ids[2], &converter));
             assert!(index.has(b"id9", sorting) && !index.has(b"id4", sorting));
+        }
+    }
+
+    #[test]
+    fn many_uniqueids_are_sorted_whatever_they_begin_with() {
+        let converter = converter(Era::V3_6);
+        let sorting = Sorting { converter: &converter, order: KeyOrder::Unsigned };
+        let count = 3 * RANGE;
+        // All differ early, in the ninth byte at last, or not at all; each stands where its name does not.
+        for id in
+            [|n: usize| format!("{:08x}", n.wrapping_mul(0x9E37_79B1)), |n| format!("same pre{n}"), |_| "one".into()]
+        {
+            let names: Vec<String> = (0..count).map(|n| format!("user.{n:06}")).collect();
+            let objects: Vec<String> = (0..count).map(|n| format!(r#"{{"uniqueid": "{}"}}"#, id(n))).collect();
+            let mut index = Index::default();
+            for part in names.iter().zip(&objects).collect::<Vec<_>>().chunks(1000) {
+                let mut later = Index::default();
+                for (name, object) in part {
+                    let held = Held::Borrowed(name.as_bytes(), object.as_bytes());
+                    let prefix = sorting.prefix(&object.as_bytes()[14..object.len() - 2]);
+                    later.push(Mailbox { held, cuts: None }, Some(prefix), sorting);
+                }
+                index.append(later, sorting);
+            }
+            index.sort(sorting, &mut |_, _| panic!("no name stands there twice"));
+            let held = index.ids().flatten().filter_map(|id| index.mailbox(id)).map(|mailbox| &mailbox.held);
+            let found: Vec<_> = held.map(|held| (held.value(), held.key())).collect();
+            let mut expected: Vec<_> =
+                objects.iter().zip(&names).map(|(id, name)| (id.as_bytes(), name.as_bytes())).collect();
+            expected.sort();
+            assert!(found == expected, "{}", objects[1]);
+            assert!(index.has(id(7).as_bytes(), sorting) && !index.has(b"two", sorting) && !index.has(b"zz", sorting));
         }
     }
 

@@ -212,8 +212,8 @@ impl<'a, 'c> Records<'a, 'c> {
     fn by_id(&self) -> impl Iterator<Item = Block> + '_ {
         let mailboxes = &self.index.mailboxes;
         let same = |a: &ById, b: &ById| mailboxes.is_same(a, b, self.converter);
-        let ids = if self.converter.era >= Era::V3_6 { mailboxes.ids() } else { &[] };
-        made(ids.chunk_by(same), |groups: &[&[ById]], block| {
+        let ids = Some(mailboxes.ids()).filter(|_| self.converter.era >= Era::V3_6);
+        made(ids.into_iter().flatten().flat_map(move |range| range.chunk_by(same)), |groups: &[&[ById]], block| {
             for near in groups.chunks(NEAR) {
                 fetch(near.iter().filter_map(|group| mailboxes.mailbox(group.first()?)));
                 near.iter().for_each(|group| self.under_uniqueid(group, block));
