@@ -10,6 +10,7 @@ use coroner_formats::container::{
 };
 use coroner_formats::finding::{Finding, Severity};
 use coroner_formats::image::Span;
+use coroner_formats::text::json_usual::{self, Usual};
 
 use super::written;
 
@@ -338,7 +339,19 @@ pub fn as_cyrus(bytes: &[u8], format: Format) {
 
 /// All of these, for dumps: they have no pointers and no log.
 pub fn dump(bytes: &[u8], format: Format) {
-    [tiles, verify, view, carve].into_iter().for_each(|door| door(bytes, format));
+    [tiles, verify, view, carve, objects].into_iter().for_each(|door| door(bytes, format));
+}
+
+/// An object that was read as the usual ones are says the same when it is read again as it was cut.
+fn objects(bytes: &[u8], format: Format) {
+    open(bytes, format).view(KeyOrder::Unsigned, 1).walk(0, &mut |record| {
+        if let Some(usual) = json_usual::parse(&record.value)
+            && let Some(cuts) = usual.cuts()
+        {
+            assert_eq!(Usual::again(&record.value, usual.name.len(), cuts), Some(usual));
+        }
+        true
+    });
 }
 
 /// Detection answers for any bytes, and what it finds can be opened.
