@@ -2,11 +2,12 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use bstr::ByteSlice;
 use common::{coroner, corpus};
+use coroner::formats::container::{self, Format, KeyOrder, WriteOptions, flat};
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a plain path")
@@ -143,4 +144,22 @@ fn lines_that_are_none_are_named_by_number() {
     let done = convert(folder.path(), "rubbish.txt", dump, &["--role", "master"]);
     assert_eq!((done.status, done.names.len()), (Some(1), 2), "{}", done.said);
     assert!(done.said.contains("line 2:") && done.said.contains("line 3:"), "{}", done.said);
+}
+
+#[test]
+fn a_mailbox_whose_record_is_spoilt_goes_to_a_flat_file_as_it_stands_and_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [source, out] = ["mailboxes.db", "out.db"].map(|name| folder.path().join(name));
+    let records = [("user.a", "0 p a\tlrs\t"), ("user.b", "%(T e))"), ("user.c", "0 p c\tlrs\t")];
+    let options = WriteOptions { order: KeyOrder::Mbox, time: 0, style: flat::Style::Raw };
+    let mut file = File::create(&source).expect("a file");
+    container::write(&mut file, Format::Twoskip, records, &options).expect("written");
+    for command in ["convert", "recover"] {
+        let output = coroner([command, text(&source), "-o", text(&out), "--to", "flat", "--force"]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let said = output.stderr.to_str_lossy();
+        assert!(said.contains("FLAT-18: line 2") && said.contains("so the record was given"), "{said}");
+        let lines = records.map(|(key, value)| format!("{key}\t{value}\n")).concat();
+        assert_eq!(fs::read_to_string(&out).expect("a file"), lines, "{command}");
+    }
 }

@@ -23,13 +23,17 @@ mod synth;
 mod verify;
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use coroner::failure::Failure;
+use coroner::formats::container::Written;
 use coroner::formats::image::report_shrinking;
 use coroner::input::{Options, Source};
+use coroner::plan::database::Prepared;
 use coroner::plan::interrupt;
+use coroner::render::text::printable;
 
 use args::{Cli, Command, Common, Past};
 use out::Out;
@@ -141,6 +145,15 @@ fn complain(failure: &Failure) {
 /// A line on standard error.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "coroner: {line}");
+}
+
+/// Gives a written database its name; says what of its records a reader takes for damage, if there is any.
+fn appear(prepared: Prepared, path: &Path) -> Result<Written, Failure> {
+    if let Some(given) = prepared.given() {
+        let path = printable(path.as_os_str().as_encoded_bytes());
+        say(&format!("{path}: {given}; so the record was given, and so it was written"));
+    }
+    prepared.appear()
 }
 
 /// Says that a file has no bytes, and what Cyrus makes of it.

@@ -111,6 +111,7 @@ pub fn write<R: Pair + Send>(
 pub struct Prepared {
     safe: SafeFile,
     written: Written,
+    given: Option<String>,
 }
 
 impl Prepared {
@@ -122,6 +123,11 @@ impl Prepared {
     /// What was written.
     pub fn written(&self) -> Written {
         self.written
+    }
+
+    /// What a record says, as it was given, that whoever reads the file takes for damage.
+    pub fn given(&self) -> Option<&str> {
+        self.given.as_deref()
     }
 
     /// Gives it its name.
@@ -160,28 +166,31 @@ pub fn prepare<R: Pair + Send>(
         Failure::file(target.path, error, next)
     })?;
     let proof = proof.filter(|_| ledger.is_large());
-    safe.check(|file| match ledger.read_back(file, proof)? {
-        Some(records) if records == written.records => Ok(()),
-        _ => verify(file, format),
+    let mut given = None;
+    safe.check(|file| {
+        if ledger.read_back(file, proof)? != Some(written.records) {
+            given = verify(file, format)?;
+        }
+        Ok(())
     })?;
-    Ok(Prepared { safe, written })
+    Ok(Prepared { safe, written, given })
 }
 
-/// Verifies a written file; says what is wrong with it. The encoder saw each line of a flat file read as the record it is
-/// of: what that record says is for its source to answer.
-fn verify(file: &File, format: Format) -> Result<(), String> {
+/// Verifies a written file. What is wrong with it is an error; what is wrong with the records that it was given, the answer:
+/// the encoder saw each line of a flat file read as the record it was made of.
+fn verify(file: &File, format: Format) -> Result<Option<String>, String> {
     let image = Image::open(file).map_err(|error| error.to_string())?;
     if image.is_empty() && format == Format::Flat {
-        return Ok(());
+        return Ok(None);
     }
-    let mut wrong = None;
+    let (mut wrong, mut given) = (None, None);
     container::open(&image, format).verify(Depth::Structure, &mut |finding| {
-        let given = flat::rules::OF_CONTENT.contains(&finding.rule);
-        if finding.severity() > Severity::Note && !given && wrong.is_none() {
-            wrong = Some(format!("{}: {}", finding.rule.code, finding.message));
+        let found = if flat::rules::OF_CONTENT.contains(&finding.rule) { &mut given } else { &mut wrong };
+        if finding.severity() > Severity::Note {
+            found.get_or_insert_with(|| format!("{}: {}", finding.rule.code, finding.message));
         }
     });
-    wrong.map_or(Ok(()), Err)
+    wrong.map_or(Ok(given), Err)
 }
 
 #[cfg(test)]
@@ -194,23 +203,32 @@ mod tests {
 
     #[test]
     fn what_records_say_keeps_no_file_from_being_written() {
-        let values =
-            ["%(T e))", "0 ", "0 p a", "default anna\tlrs\t", "0 p a\tuser.x\t0 p b\tlrs\t", "0 p a\tlrs\t ", "\u{FF}"];
+        let values: [&[u8]; 7] = [
+            b"%(T e))",
+            b"0 ",
+            b"0 p a",
+            b"default\tanna\tlrs\t",
+            b"0 p a\tuser.x\t0 p b\tlrs\t",
+            b"0 p a\tlrs\t ",
+            b"\xFF",
+        ];
+        let records =
+            values.map(|value| (&b"user.a"[..], value)).into_iter().chain([(&b"user\x01.a"[..], &b"0 p a\tlrs\t"[..])]);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("out.db");
-        for format in [Format::Skiplist, Format::Twoskip, Format::Twom, Format::Flat] {
-            for (key, value) in
-                values.map(|value| ("user.a", value)).into_iter().chain([("user\x01.a", "0 p a\tlrs\t")])
-            {
+        for (key, value) in records {
+            for format in [Format::Skiplist, Format::Twoskip, Format::Twom, Format::Flat] {
                 for style in [flat::Style::Raw, flat::Style::Escaped] {
                     let options = WriteOptions { style, ..options(format, target_order(format, None), [(key, value)]) };
                     let target = Target { path: &path, overwrite: true, like: None };
-                    let written = write(target, format, [(key, value)], &options);
-                    assert_eq!(written.unwrap().records, 1, "{format}, {style:?}, {key:?}, {value:?}");
+                    let prepared = prepare(target, format, [(key, value)], &options).unwrap();
+                    let told = prepared.given().is_some();
+                    let shows = format == Format::Flat && (told || style == flat::Style::Raw);
+                    assert_eq!(told, shows, "{format}, {style:?}, {}", value.escape_ascii());
+                    prepared.appear().unwrap();
                     let image = Image::open(&File::open(&path).unwrap()).unwrap();
-                    let database = container::open(&image, format);
-                    let record = database.view(options.order, 1).get(key.as_bytes()).unwrap();
-                    assert_eq!(record.value, value.as_bytes(), "{format}, {style:?}");
+                    let record = container::open(&image, format).view(options.order, 1).get(key).unwrap();
+                    assert_eq!(record.value, value, "{format}, {style:?}");
                 }
             }
         }
@@ -224,7 +242,7 @@ mod tests {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             let options = options(format, target_order(format, None), records);
             container::write(&mut file, format, records, &options).unwrap();
-            assert_eq!(verify(file.as_file(), format), Ok(()), "{format}");
+            assert_eq!(verify(file.as_file(), format), Ok(None), "{format}");
             // The second key no longer follows the first one.
             let at = std::fs::read(file.path()).unwrap().rfind("Nuser").unwrap();
             file.as_file().write_all_at(b"\0", at as u64).unwrap();

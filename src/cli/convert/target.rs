@@ -26,6 +26,7 @@ use coroner::plan::ledger;
 use coroner::plan::safe_file::SafeFile;
 use rayon::prelude::*;
 
+use super::super::appear;
 use super::super::bar::watched;
 use super::super::out::Out;
 /// What the format of a source is written as: dumps become databases.
@@ -159,7 +160,7 @@ impl Plan<'_, '_, '_> {
         if escaped {
             return Ok(None);
         }
-        Ok(Some((findings, prepared.appear()?)))
+        Ok(Some((findings, appear(prepared, self.output)?)))
     }
 
     /// All records as they stand, in the target's order.
@@ -233,7 +234,7 @@ impl Plan<'_, '_, '_> {
         pairs: impl Iterator<Item = R>,
         options: &WriteOptions,
     ) -> Result<Written, Failure> {
-        watched("writing", |_| self.prepare(pairs, options)?.appear())
+        appear(watched("writing", |_| self.prepare(pairs, options))?, self.output)
     }
 
     fn prepare<R: Pair + Send>(

@@ -25,7 +25,7 @@ use super::bar::watched;
 use super::convert::{self, target};
 use super::lists::{self, Opened};
 use super::out::Out;
-use super::{Done, Outcome};
+use super::{Done, Outcome, appear};
 pub use report::claim_line;
 use report::{Seen, Told};
 
@@ -182,7 +182,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     if let Some(ledger) = told.ledger {
         ledger.finish(|_| Ok(()))?;
     }
-    let written = prepared.appear()?;
+    let written = appear(prepared, &args.output)?;
     drop(both);
     let told = Told { ledger: None, ..told };
     match common.json {

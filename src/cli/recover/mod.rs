@@ -23,7 +23,7 @@ use super::args::{Common, FormatName, Past, named_file};
 use super::bar::watched;
 use super::convert::target::{self, Plan, container_of};
 use super::out::Out;
-use super::{Done, Outcome, open, open_at, say_empty};
+use super::{Done, Outcome, appear, open, open_at, say_empty};
 use report::{Heard, Told};
 
 /// Write a sound database with all that a damaged one still holds
@@ -230,8 +230,9 @@ fn write(
             Format::Flat => streamed(&reading, |records| database::options(format, order, records)),
             _ => database::options(format, order, std::iter::empty::<(&[u8], &[u8])>()),
         };
-        let write = |records: &mut Stream<'_, '_>| database::write(target, format, records, &options);
-        return watched("writing", |_| streamed(&reading, write)).map(Some);
+        let write = |records: &mut Stream<'_, '_>| database::prepare(target, format, records, &options);
+        let prepared = watched("writing", |_| streamed(&reading, write))?;
+        return appear(prepared, path).map(Some);
     }
     // In the order that a database recovered to the source's format would have.
     let like = container_of(from);
