@@ -20,7 +20,7 @@ pub(super) struct ById {
     place: Place,
 }
 
-/// Which part of the source a mailbox is from, or that it is one of the doubles, and which of those it is.
+/// Which part of the source a mailbox is from, and which of that part it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     part: u32,
@@ -51,12 +51,12 @@ pub(super) struct Mailbox<'a> {
 /// The mailboxes of a source or of one part of it.
 #[derive(Default)]
 pub(super) struct Index<'a> {
-    /// The names of each part, so that no list of many is ever moved.
-    names: Vec<Vec<Mailbox<'a>>>,
-    /// Those whose name another one has; they count as the part behind the others.
-    doubles: Vec<Mailbox<'a>>,
+    /// Those of each part, so that no list of many is ever moved.
+    parts: Vec<Vec<Mailbox<'a>>>,
     /// Whether some of the names do not ascend in the target's order.
     disordered: bool,
+    /// The order of the names then, without those that another one has.
+    sorted: Option<Vec<Place>>,
     /// Those of each part with a uniqueid; sorted, those of each range of uniqueids.
     ids: Vec<Vec<ById>>,
 }
@@ -69,23 +69,23 @@ impl<'a> Index<'a> {
     /// Takes a mailbox, and the prefix of the uniqueid that it is to be found by.
     #[inline]
     pub(super) fn push(&mut self, mailbox: Mailbox<'a>, prefix: Option<u64>, sorting: Sorting<'_>) {
-        if self.names.is_empty() {
-            (self.names, self.ids) = (vec![Vec::new()], vec![Vec::new()]);
+        if self.parts.is_empty() {
+            (self.parts, self.ids) = (vec![Vec::new()], vec![Vec::new()]);
         }
-        let (Some(names), Some(ids)) = (self.names.last_mut(), self.ids.last_mut()) else { return };
+        let (Some(part), Some(ids)) = (self.parts.last_mut(), self.ids.last_mut()) else { return };
         // Which part this is will be known when all are together.
-        ids.extend(prefix.map(|prefix| ById { prefix, place: Place::new(0, names.len()) }));
+        ids.extend(prefix.map(|prefix| ById { prefix, place: Place::new(0, part.len()) }));
         // While both are in a cache.
-        self.disordered |= names.last().is_some_and(|last| !sorting.names(last, &mailbox).is_lt());
-        names.push(mailbox);
+        self.disordered |= part.last().is_some_and(|last| !sorting.names(last, &mailbox).is_lt());
+        part.push(mailbox);
     }
 
     /// Takes those of a later part.
     pub(super) fn append(&mut self, mut later: Index<'a>, sorting: Sorting<'_>) {
-        let (last, first) = (self.names.iter().flatten().next_back(), later.names.iter().flatten().next());
+        let (last, first) = (self.parts.iter().flatten().next_back(), later.parts.iter().flatten().next());
         let ascends = last.zip(first).is_none_or(|(a, b)| sorting.names(a, b).is_lt());
         self.disordered |= later.disordered || !ascends;
-        self.names.append(&mut later.names);
+        self.parts.append(&mut later.parts);
         self.ids.append(&mut later.ids);
     }
 
@@ -120,41 +120,35 @@ impl<'a> Index<'a> {
     }
 
     fn sort_names(&mut self, sorting: Sorting<'_>, double: &mut dyn FnMut(&Mailbox<'a>, &Mailbox<'a>)) {
-        let parts = std::mem::take(&mut self.names);
-        let mut places: Vec<Vec<Place>> = parts.iter().map(|part| vec![Place::new(0, 0); part.len()]).collect();
-        let numbered = |(part, names): (usize, Vec<Mailbox<'a>>)| {
-            names.into_iter().enumerate().map(move |(index, mailbox)| (mailbox, Place::new(part, index)))
-        };
-        let mut numbered: Vec<(Mailbox<'a>, Place)> = parts.into_iter().enumerate().flat_map(numbered).collect();
-        numbered.par_sort_by(|(a, _), (b, _)| sorting.names(a, b));
-        let mut names: Vec<Mailbox<'a>> = Vec::new();
-        for (mailbox, place) in numbered {
-            let new = match names.last() {
-                Some(first) if sorting.names(first, &mailbox).is_eq() => {
-                    double(&mailbox, first);
-                    self.doubles.push(mailbox);
-                    Place::new(1, self.doubles.len() - 1)
-                }
-                _ => {
-                    names.push(mailbox);
-                    Place::new(0, names.len() - 1)
-                }
-            };
-            places[place.part as usize][place.index as usize] = new;
-        }
-        let moved = |place: Place| places[place.part as usize][place.index as usize];
-        self.ids.par_iter_mut().flatten().for_each(|id| id.place = moved(id.place));
-        self.names = vec![names];
+        let names =
+            |a: Place, b: Place| self.at(a).zip(self.at(b)).map_or(Ordering::Equal, |(a, b)| sorting.names(a, b));
+        let each = |(part, mailboxes): (usize, &Vec<_>)| (0..mailboxes.len()).map(move |index| Place::new(part, index));
+        let mut places: Vec<Place> = self.parts.iter().enumerate().flat_map(each).collect();
+        places.par_sort_unstable_by(|&a, &b| names(a, b).then(a.cmp(&b)));
+        places.dedup_by(|later, first| {
+            let same = names(*first, *later).is_eq();
+            if let (true, Some(later), Some(first)) = (same, self.at(*later), self.at(*first)) {
+                double(later, first);
+            }
+            same
+        });
+        self.sorted = Some(places);
+    }
+
+    #[inline]
+    fn at(&self, place: Place) -> Option<&Mailbox<'a>> {
+        self.parts.get(place.part as usize)?.get(place.index as usize)
     }
 
     /// The mailboxes in the order of their names.
     pub(super) fn names(&self) -> impl Iterator<Item = &Mailbox<'a>> {
-        self.names.iter().flatten()
+        let as_they_stand = self.parts.iter().filter(|_| self.sorted.is_none()).flatten();
+        as_they_stand.chain(self.sorted.iter().flatten().filter_map(|&place| self.at(place)))
     }
 
     /// Number of names.
     pub(super) fn len(&self) -> usize {
-        self.names.iter().map(Vec::len).sum()
+        self.sorted.as_ref().map_or_else(|| self.parts.iter().map(Vec::len).sum(), Vec::len)
     }
 
     /// Those with a uniqueid, in the order of these, in ranges: none has one that is in another range too.
@@ -165,8 +159,7 @@ impl<'a> Index<'a> {
     /// The mailbox.
     #[inline]
     pub(super) fn mailbox(&self, id: &ById) -> Option<&Mailbox<'a>> {
-        let Place { part, index } = id.place;
-        self.names.get(part as usize).unwrap_or(&self.doubles).get(index as usize)
+        self.at(id.place)
     }
 
     /// Whether two have the same uniqueid.
