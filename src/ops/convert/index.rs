@@ -111,7 +111,8 @@ impl<'a> Index<'a> {
             let place = |prefix| ids.partition_point(|id| id.prefix < prefix);
             range.extend_from_slice(&ids[place(from)..until.map_or(ids.len(), place)]);
         }
-        range.sort_by(|a, b| {
+        // Where many begin alike this is a long range, and each comparison reads two records.
+        range.par_sort_unstable_by(|a, b| {
             let full =
                 || self.mailbox(a).zip(self.mailbox(b)).map_or(Ordering::Equal, |(a, b)| sorting.uniqueids(a, b));
             a.prefix.cmp(&b.prefix).then_with(full).then(a.place.cmp(&b.place))
