@@ -118,6 +118,20 @@ fn plan(path: &Path, format: Format, changes: Vec<Change>) -> Plan {
     Plan { made_by: "repair".into(), made: 1_795_430_512, source, order, changes }
 }
 
+#[test]
+fn a_plan_that_would_make_a_file_that_reads_as_damaged_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let [file, out] = ["file.db", "out.db"].map(|name| folder.path().join(name));
+    let records: Records =
+        [(b"user.a".to_vec(), b"0 p a\tlrs\t".to_vec()), (b"user.b".to_vec(), b"0 p b\tlrs\t".to_vec())].into();
+    write_database(&file, Format::Flat, &records);
+    let steps = [(b"user.b".to_vec(), Some(b"%(T e))".to_vec()))];
+    let plan = plan(&file, Format::Flat, changes(&records, &steps).0);
+    let refused = apply_to(&plan, &file, &out).expect_err("refused");
+    assert!(refused.contains("would be read as damaged: FLAT-18: line 2"), "{refused}");
+    assert!(!out.exists());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
 

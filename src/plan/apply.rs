@@ -41,7 +41,8 @@ pub fn check(plan: &Plan, source: &Source) -> Result<(), Failure> {
 /// Writes the source's records with the plan's changes to a file that has no name yet.
 ///
 /// # Errors
-/// When a change does not start from what the source holds, and all that [`database::prepare`] fails of.
+/// When a change does not start from what the source holds, when the file would be read as damaged, and all that
+/// [`database::prepare`] fails of.
 pub fn prepare(
     plan: &Plan,
     source: &Source,
@@ -51,7 +52,19 @@ pub fn prepare(
     let changed = changed(plan, source, reading)?;
     let format = reading.format();
     let options = database::options(format, plan.order, changed.records());
-    database::prepare(target, format, changed.records(), &options)
+    let prepared = database::prepare(target, format, changed.records(), &options)?;
+    match prepared.given() {
+        // What is read as damaged could not be undone.
+        Some(given) => {
+            let what = format!("the new file would be read as damaged: {given}");
+            Err(Failure::file(
+                target.path,
+                what,
+                "nothing was written: if the plan makes the record so, leave that out",
+            ))
+        }
+        None => Ok(prepared),
+    }
 }
 
 /// Writes the source's records with the plan's changes to a file of their own.
