@@ -156,7 +156,7 @@ fn a_mailbox_whose_record_is_spoilt_goes_to_a_flat_file_as_it_stands_and_is_told
     container::write(&mut file, Format::Twoskip, records, &options).expect("written");
     for command in ["convert", "recover"] {
         let output = coroner([command, text(&source), "-o", text(&out), "--to", "flat", "--force"]);
-        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
         let said = output.stderr.to_str_lossy();
         assert!(said.contains("FLAT-18: line 2") && said.contains("so the record was given"), "{said}");
         let lines = records.map(|(key, value)| format!("{key}\t{value}\n")).concat();

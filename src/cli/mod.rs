@@ -147,13 +147,27 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "coroner: {line}");
 }
 
+/// What was written, and whether a record of it will be taken for damage.
+#[derive(Clone, Copy)]
+struct Appeared {
+    written: Written,
+    doubtful: bool,
+}
+
+impl From<Written> for Appeared {
+    fn from(written: Written) -> Self {
+        Appeared { written, doubtful: false }
+    }
+}
+
 /// Gives a written database its name; says what of its records a reader takes for damage, if there is any.
-fn appear(prepared: Prepared, path: &Path) -> Result<Written, Failure> {
+fn appear(prepared: Prepared, path: &Path) -> Result<Appeared, Failure> {
     if let Some(given) = prepared.given() {
         let path = printable(path.as_os_str().as_encoded_bytes());
         say(&format!("{path}: {given}; so the record was given, and so it was written"));
     }
-    prepared.appear()
+    let doubtful = prepared.given().is_some();
+    Ok(Appeared { written: prepared.appear()?, doubtful })
 }
 
 /// Says that a file has no bytes, and what Cyrus makes of it.

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use coroner::failure::Failure;
-use coroner::formats::container::{Database, Format, Written};
+use coroner::formats::container::{Database, Format};
 use coroner::formats::record::{Era, Role};
 use coroner::input::{Options, Source};
 use coroner::ops::convert::remarks::Remarks;
@@ -23,7 +23,7 @@ use super::args::{Common, FormatName, Past, named_file};
 use super::bar::watched;
 use super::out::Out;
 use super::show::say_findings;
-use super::{Done, Outcome, open, say_empty};
+use super::{Appeared, Done, Outcome, open, say_empty};
 
 /// Write a mailbox list in another format, for another release or for another host of a murder
 ///
@@ -120,32 +120,32 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         Some(_) => Remarks::keeping(usize::MAX),
         None => Remarks::default(),
     };
-    let (findings, written) = match at_once(args, common, &source, &*database, format, &mut remarks, out)? {
-        Some((findings, written)) => {
+    let (findings, appeared) = match at_once(args, common, &source, &*database, format, &mut remarks, out)? {
+        Some((findings, appeared)) => {
             say_findings(&source.name(), &findings);
-            (findings, written)
+            (findings, appeared)
         }
         None => {
             let reading = watched("verifying", |_| Reading::new(&source, &*database))?;
             say_findings(&source.name(), &reading.findings);
             let plan = plan_for(args, common, &source, &reading, format);
-            let written = match converter(args, common, &reading, &*database, format)? {
+            let appeared = match converter(args, common, &reading, &*database, format)? {
                 None => plan.copy(out)?,
                 Some(converter) => plan.convert(&converter, &mut remarks, out)?,
             };
-            (reading.findings, written)
+            (reading.findings, appeared)
         }
     };
     if let Some(path) = &args.report {
         report::save(path, args.force, &remarks)?;
     }
     source.still()?;
-    let told = report::Told { remarks: &remarks, written, format, path: &args.output };
+    let told = report::Told { remarks: &remarks, written: appeared.written, format, path: &args.output };
     match common.json {
         true => out.json(&told.document())?,
         false => told.print(args.output.as_os_str() == "-", out)?,
     }
-    Ok(Outcome::findings_if(!remarks.is_lossless() || !findings.is_clean()))
+    Ok(Outcome::findings_if(!remarks.is_lossless() || !findings.is_clean() || appeared.doubtful))
 }
 
 /// Reads the source once, to find out whether it is sound and to write what it holds. `None`, and nothing is written, if
@@ -158,7 +158,7 @@ fn at_once(
     format: Format,
     remarks: &mut Remarks,
     out: &mut Out,
-) -> Result<Option<(Findings, Written)>, Failure> {
+) -> Result<Option<(Findings, Appeared)>, Failure> {
     if copies_a_database(args, database, format) {
         let reading = Reading::unproven(source, database, 1, KEPT_PER_RULE);
         let reading = reading.unwrap_or_else(|| Reading::presumed(source, database));

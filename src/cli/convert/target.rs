@@ -26,9 +26,9 @@ use coroner::plan::ledger;
 use coroner::plan::safe_file::SafeFile;
 use rayon::prelude::*;
 
-use super::super::appear;
 use super::super::bar::watched;
 use super::super::out::Out;
+use super::super::{Appeared, appear};
 /// What the format of a source is written as: dumps become databases.
 pub fn container_of(format: Format) -> Format {
     if format.is_dump() { Format::Twoskip } else { format }
@@ -111,7 +111,7 @@ pub struct Plan<'p, 'a, 's> {
 
 impl Plan<'_, '_, '_> {
     /// Copies records as they stand.
-    pub fn copy(&self, out: &mut Out) -> Result<Written, Failure> {
+    pub fn copy(&self, out: &mut Out) -> Result<Appeared, Failure> {
         if self.format != Format::Show {
             let (raw, options) = self.raw();
             return self.database(raw.pairs(), &options);
@@ -127,7 +127,7 @@ impl Plan<'_, '_, '_> {
     ///
     /// # Errors
     /// What keeps a sound source in the target's order from being written: it would do so again.
-    pub fn copy_meanwhile(&self, source: &dyn Database<'_>) -> Result<Option<(Findings, Written)>, Failure> {
+    pub fn copy_meanwhile(&self, source: &dyn Database<'_>) -> Result<Option<(Findings, Appeared)>, Failure> {
         let options = database::options(self.format, self.order(true), std::iter::empty::<(&[u8], &[u8])>());
         let damaged = AtomicBool::new(false);
         let copy = |stream: &mut Stream<'_, '_>| {
@@ -175,7 +175,7 @@ impl Plan<'_, '_, '_> {
     }
 
     /// Converts entries.
-    pub fn convert(&self, converter: &Converter, remarks: &mut Remarks, out: &mut Out) -> Result<Written, Failure> {
+    pub fn convert(&self, converter: &Converter, remarks: &mut Remarks, out: &mut Out) -> Result<Appeared, Failure> {
         if matches!(self.format, Format::Json | Format::Text) {
             return self.dump(converter, remarks, out);
         }
@@ -233,7 +233,7 @@ impl Plan<'_, '_, '_> {
         &self,
         pairs: impl Iterator<Item = R>,
         options: &WriteOptions,
-    ) -> Result<Written, Failure> {
+    ) -> Result<Appeared, Failure> {
         appear(watched("writing", |_| self.prepare(pairs, options))?, self.output)
     }
 
@@ -248,7 +248,7 @@ impl Plan<'_, '_, '_> {
     }
 
     /// Writes records as `cyr_dbtool … show` prints them.
-    fn lines<R: Pair>(&self, pairs: impl Iterator<Item = R>, out: &mut Out) -> Result<Written, Failure> {
+    fn lines<R: Pair>(&self, pairs: impl Iterator<Item = R>, out: &mut Out) -> Result<Appeared, Failure> {
         let mut tally = Tally::default();
         let all = |write: &mut (dyn FnMut(&[u8]) -> io::Result<()> + Send)| {
             let mut line = Vec::new();
@@ -264,7 +264,7 @@ impl Plan<'_, '_, '_> {
         self.text(out, all, |_| Ok(()))
     }
 
-    fn dump(&self, converter: &Converter, remarks: &mut Remarks, out: &mut Out) -> Result<Written, Failure> {
+    fn dump(&self, converter: &Converter, remarks: &mut Remarks, out: &mut Out) -> Result<Appeared, Failure> {
         if self.strict && self.output.as_os_str() == "-" {
             // Nothing may appear before all is known.
             let nowhere = dumps::dump(self.reading, converter, self.format, remarks, &mut |_| Ok(()));
@@ -286,7 +286,7 @@ impl Plan<'_, '_, '_> {
         out: &mut Out,
         all: impl FnOnce(&mut (dyn FnMut(&[u8]) -> io::Result<()> + Send)) -> io::Result<Tally>,
         admit: impl FnOnce(&Tally) -> Result<(), Failure>,
-    ) -> Result<Written, Failure> {
+    ) -> Result<Appeared, Failure> {
         let mut len = 0;
         if self.output.as_os_str() == "-" {
             let tally = all(&mut |bytes| {
@@ -294,7 +294,7 @@ impl Plan<'_, '_, '_> {
                 out.bytes(bytes)
             });
             let tally = tally.map_err(Failure::output)?;
-            return Ok(Written { records: tally.records, len });
+            return Ok(Written { records: tally.records, len }.into());
         }
         let path = self.output;
         let safe = SafeFile::create(path, self.force)?;
@@ -314,7 +314,7 @@ impl Plan<'_, '_, '_> {
             let tally = tally.map_err(|error| Failure::file(path, error, "free some space"))?;
             admit(&tally)?;
             safe.finish(|file| ledger.read_back(file, None).map(drop))?;
-            return Ok(Written { records: tally.records, len });
+            return Ok(Written { records: tally.records, len }.into());
         }
         let mut file = BufWriter::with_capacity(1 << 18, safe.file());
         let tally = watched("writing", |_| {
@@ -337,7 +337,7 @@ impl Plan<'_, '_, '_> {
                 }
             }
         })?;
-        Ok(Written { records: tally.records, len })
+        Ok(Written { records: tally.records, len }.into())
     }
 }
 

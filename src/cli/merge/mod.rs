@@ -25,7 +25,7 @@ use super::bar::watched;
 use super::convert::{self, target};
 use super::lists::{self, Opened};
 use super::out::Out;
-use super::{Done, Outcome, appear};
+use super::{Appeared, Done, Outcome, appear};
 pub use report::claim_line;
 use report::{Seen, Told};
 
@@ -182,14 +182,14 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     if let Some(ledger) = told.ledger {
         ledger.finish(|_| Ok(()))?;
     }
-    let written = appear(prepared, &args.output)?;
+    let Appeared { written, doubtful } = appear(prepared, &args.output)?;
     drop(both);
     let told = Told { ledger: None, ..told };
     match common.json {
         true => out.json(&told.document(written))?,
         false => told.print(Some(written), out)?,
     }
-    Ok(Outcome::findings_if(conflicts > 0 || damaged || !told.sum.remarks.is_lossless()))
+    Ok(Outcome::findings_if(conflicts > 0 || damaged || doubtful || !told.sum.remarks.is_lossless()))
 }
 
 /// Opens the backends' lists and, behind them, the base's.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use coroner::failure::Failure;
-use coroner::formats::container::{Confidence, CyrusOutcome, Database, Format, KeyOrder, Record, Written};
+use coroner::formats::container::{Confidence, CyrusOutcome, Database, Format, KeyOrder, Record};
 use coroner::input::{Source, usual_order};
 use coroner::ops::account::{self, Account};
 use coroner::ops::convert::raw::{Stream, streamed};
@@ -23,7 +23,7 @@ use super::args::{Common, FormatName, Past, named_file};
 use super::bar::watched;
 use super::convert::target::{self, Plan, container_of};
 use super::out::Out;
-use super::{Done, Outcome, appear, open, open_at, say_empty};
+use super::{Appeared, Done, Outcome, appear, open, open_at, say_empty};
 use report::{Heard, Told};
 
 /// Write a sound database with all that a damaged one still holds
@@ -109,7 +109,7 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
     let names = named.iter().map(|(name, _)| Names { server: server.as_deref(), witness: name.as_deref() });
     let heard = ask(&mut recovery, &*database, witnesses.iter().zip(&opened).zip(names))?;
 
-    let written = write(args, &source, &mut recovery, format, &mut remarks, out)?;
+    let appeared = write(args, &source, &mut recovery, format, &mut remarks, out)?;
     if let Some(path) = &args.report {
         report::save(path, args.force, &recovery, &heard)?;
     }
@@ -126,14 +126,14 @@ pub fn run(args: &Args, common: &Common, out: &mut Out) -> Done {
         heard: &heard,
         cost: cost.as_ref(),
         remarks: &remarks,
-        output: args.output.as_deref().zip(written),
+        output: args.output.as_deref().zip(appeared.map(|appeared| appeared.written)),
         format,
     };
     match common.json {
         true => out.json(&told.document())?,
         false => told.print(aside, out)?,
     }
-    Ok(Outcome::findings_if(!whole))
+    Ok(Outcome::findings_if(!whole || appeared.is_some_and(|appeared| appeared.doubtful)))
 }
 
 /// The records that the mode asks for.
@@ -217,7 +217,7 @@ fn write(
     format: Format,
     remarks: &mut Remarks,
     out: &mut Out,
-) -> Result<Option<Written>, Failure> {
+) -> Result<Option<Appeared>, Failure> {
     let Some(path) = &args.output else { return Ok(None) };
     let from = source.format().unwrap_or(format);
     if !format.is_dump() && !matches!(from, Format::Json | Format::Text) {
