@@ -458,8 +458,8 @@ fn a_merge_shows_its_rate_and_the_time_left() {
     let path = |name: &str| folder.path().join(name);
     let list = path("be1.db");
     assert!(coroner(["synth", "--mailboxes", "100000", "-o", text(&list)]).status.success());
-    // Writing takes a second a block, on four threads.
-    let slow = "strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:delay_enter=1000000";
+    // Writing takes a quarter of a second a block.
+    let slow = "strace -f -qq -o /dev/null -e trace=pwrite64 -e inject=pwrite64:delay_enter=250000";
     let merge = |out: &str| {
         let out = path(out);
         format!("'{}' merge be1='{}' -o '{}'", env!("CARGO_BIN_EXE_coroner"), text(&list), text(&out))

@@ -90,6 +90,42 @@ impl<'a> Field<'a> {
     }
 }
 
+/// Names of a node's pointers in file order, where level 0 has two.
+pub(crate) const POINTERS: [&str; 32] = [
+    "level 0 pointer 0",
+    "level 0 pointer 1",
+    "level 1 pointer",
+    "level 2 pointer",
+    "level 3 pointer",
+    "level 4 pointer",
+    "level 5 pointer",
+    "level 6 pointer",
+    "level 7 pointer",
+    "level 8 pointer",
+    "level 9 pointer",
+    "level 10 pointer",
+    "level 11 pointer",
+    "level 12 pointer",
+    "level 13 pointer",
+    "level 14 pointer",
+    "level 15 pointer",
+    "level 16 pointer",
+    "level 17 pointer",
+    "level 18 pointer",
+    "level 19 pointer",
+    "level 20 pointer",
+    "level 21 pointer",
+    "level 22 pointer",
+    "level 23 pointer",
+    "level 24 pointer",
+    "level 25 pointer",
+    "level 26 pointer",
+    "level 27 pointer",
+    "level 28 pointer",
+    "level 29 pointer",
+    "level 30 pointer",
+];
+
 /// A labelled span of the file.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Tile<'a> {

@@ -106,13 +106,14 @@ fn node_tile<'a>(cursor: Cursor<'a>, node: &Node<'a>, kind: Kind, label: String)
     let len = |name, at: u64, len: usize| Field::new(name, Span::at(at, 4), Value::Int(len as u64));
     let value_len_at = node.value_len_offset();
     let mut tile = Tile::new(node.span(), kind, label);
-    tile.fields = vec![
+    tile.fields.reserve_exact(6 + node.level());
+    tile.fields.extend([
         type_field(cursor, node.offset),
         len("key_len", node.offset.saturating_add(4), node.key.len()),
         bytes("key", node.offset.saturating_add(8), node.key),
         len("value_len", value_len_at, node.value.len()),
         bytes("value", value_len_at.saturating_add(4), node.value),
-    ];
+    ]);
     for (i, pointer) in node.pointers().enumerate() {
         let at = Span::at(node.pointer_offset(i), 4);
         let name = FORWARD.get(i).copied().unwrap_or("forward");

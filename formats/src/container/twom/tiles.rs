@@ -7,7 +7,7 @@ use super::layout::DUMMY_OFFSET;
 use super::layout::{DIRTY, HEADER_LEN, Head, Header, Type, VERSION};
 use super::scan::{Item, What};
 use crate::image::Span;
-use crate::tile::{Field, Kind, Tile, Tiler, Value};
+use crate::tile::{Field, Kind, POINTERS, Tile, Tiler, Value};
 
 /// The tiles of a file, in physical order; they cover it.
 pub fn tiles<'a>(file: &File<'a>) -> impl Iterator<Item = Tile<'a>> + use<'a> {
@@ -112,10 +112,11 @@ fn record<'a>(file: &File<'a>, item: &Item, head: &Head, state: &'static str) ->
 
 fn fields<'a>(file: &File<'a>, head: &Head) -> Vec<Field<'a>> {
     let (cursor, at) = (file.cursor, head.offset);
-    let mut fields = vec![
+    let mut fields = Vec::with_capacity(11 + usize::from(head.level));
+    fields.extend([
         Field::new("type", Span::at(at, 1), Value::Text(head.kind.as_str().into())),
         Field::new("level", Span::at(at.saturating_add(1), 1), Value::Int(head.level.into())),
-    ];
+    ]);
     if head.kind.is_record() {
         let (key, value) = if head.kind.is_fat() {
             (Span::at(at.saturating_add(8), 8), Span::at(at.saturating_add(16), 8))
@@ -132,10 +133,7 @@ fn fields<'a>(file: &File<'a>, head: &Head) -> Vec<Field<'a>> {
         Type::Commit => fields.push(Field::new("start", head.pointer_span(0), Value::Offset(head.start(cursor)))),
         Type::Delete => {}
         _ => fields.extend((0..=head.level).map(|index| {
-            let name = match index {
-                0 | 1 => format!("level 0 pointer {index}"),
-                _ => format!("level {} pointer", index - 1),
-            };
+            let name = POINTERS.get(usize::from(index)).copied().unwrap_or("pointer");
             Field::new(name, head.pointer_span(index), Value::Offset(head.pointer(cursor, index)))
         })),
     }

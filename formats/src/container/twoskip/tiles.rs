@@ -5,7 +5,7 @@ use bstr::ByteSlice;
 use super::layout::{DIRTY, DUMMY_OFFSET, HEADER_LEN, Head, Header, Type, VERSION};
 use super::scan::{Item, Scan, What};
 use crate::image::{Cursor, Span};
-use crate::tile::{Field, Kind, Tile, Tiler, Value};
+use crate::tile::{Field, Kind, POINTERS, Tile, Tiler, Value};
 
 /// The tiles of a file, in physical order; they cover it.
 pub fn tiles<'a>(cursor: Cursor<'a>) -> impl Iterator<Item = Tile<'a>> {
@@ -113,42 +113,6 @@ fn record<'a>(cursor: Cursor<'a>, head: &Head) -> Tile<'a> {
     tile
 }
 
-/// Names of the pointers in file order: level 0 has two.
-const POINTERS: [&str; 32] = [
-    "level 0 pointer 0",
-    "level 0 pointer 1",
-    "level 1 pointer",
-    "level 2 pointer",
-    "level 3 pointer",
-    "level 4 pointer",
-    "level 5 pointer",
-    "level 6 pointer",
-    "level 7 pointer",
-    "level 8 pointer",
-    "level 9 pointer",
-    "level 10 pointer",
-    "level 11 pointer",
-    "level 12 pointer",
-    "level 13 pointer",
-    "level 14 pointer",
-    "level 15 pointer",
-    "level 16 pointer",
-    "level 17 pointer",
-    "level 18 pointer",
-    "level 19 pointer",
-    "level 20 pointer",
-    "level 21 pointer",
-    "level 22 pointer",
-    "level 23 pointer",
-    "level 24 pointer",
-    "level 25 pointer",
-    "level 26 pointer",
-    "level 27 pointer",
-    "level 28 pointer",
-    "level 29 pointer",
-    "level 30 pointer",
-];
-
 fn fields<'a>(cursor: Cursor<'a>, head: &Head) -> Vec<Field<'a>> {
     let at = head.offset;
     let text = match head.kind {
@@ -157,12 +121,13 @@ fn fields<'a>(cursor: Cursor<'a>, head: &Head) -> Vec<Field<'a>> {
         Type::Delete => "-",
         Type::Commit => "$",
     };
-    let mut fields = vec![
+    let mut fields = Vec::with_capacity(10 + usize::from(head.level));
+    fields.extend([
         Field::new("type", Span::at(at, 1), Value::Text(text.into())),
         Field::new("level", Span::at(at.saturating_add(1), 1), Value::Int(head.level.into())),
         Field::new("key length", Span::at(at.saturating_add(2), 2), Value::Int(head.key_len)),
         Field::new("value length", Span::at(at.saturating_add(4), 4), Value::Int(head.value_len)),
-    ];
+    ]);
     fields.extend((0..=head.level).map(|index| {
         let name = match (head.kind, index) {
             (Type::Delete, _) => "next".into(),
