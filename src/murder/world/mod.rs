@@ -6,16 +6,19 @@ pub mod bites;
 pub mod client;
 mod faults;
 pub mod setup;
+mod station;
 pub mod teller;
 pub mod trace;
 mod wires;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use self::bites::{Bite, Bites};
 use self::setup::{Running, Setup};
+pub use self::station::Life;
+use self::station::Station;
 use self::trace::{Trace, What};
 pub use self::wires::Fault;
 use self::wires::{End, Wires};
@@ -44,50 +47,6 @@ enum Event {
     Tick(HostId),
     /// A host that died is started again.
     Again(HostId, u64),
-}
-
-/// Whether a host runs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Life {
-    /// It does.
-    Up,
-    /// It does not.
-    Down,
-    /// It does, and does nothing (SIGSTOP).
-    Hung,
-}
-
-/// A host and its surroundings.
-struct Station {
-    setup: Setup,
-    disk: Disk,
-    running: Option<Running>,
-    life: Life,
-    /// How often it was started.
-    starts: u64,
-    /// What it would have heard if it did not hang.
-    missed: VecDeque<Event>,
-    /// When its next tick was asked for.
-    tick: Option<Duration>,
-    conns: ConnId,
-    /// How far its clock goes before or behind, in nanoseconds.
-    skew: i64,
-    /// Whether its disk takes no more.
-    full: bool,
-    /// How long its disk takes for a change; none of the world's time if it is not told.
-    disk_time: Option<Duration>,
-    /// What is being stored.
-    pending: Option<Vec<Keep>>,
-    /// How often its disk changed.
-    changes: u64,
-    /// What it wanted stored since that was asked last.
-    attempts: Vec<Vec<Keep>>,
-    /// How often its disk refused a change.
-    refusals: u64,
-    /// After how many more of its deeds it dies.
-    fuse: Option<u64>,
-    /// After how many steps of writing the next change it dies, and what the disk then keeps of each write.
-    torn: Option<(usize, usize)>,
 }
 
 /// A world.
@@ -141,35 +100,13 @@ impl World {
 
     /// Adds a host, which is not started yet.
     pub fn add(&mut self, setup: Setup, disk: Disk) -> HostId {
-        self.stations.push(Station {
-            setup,
-            disk,
-            running: None,
-            life: Life::Down,
-            starts: 0,
-            missed: VecDeque::new(),
-            tick: None,
-            conns: 0,
-            skew: 0,
-            full: false,
-            disk_time: None,
-            pending: None,
-            changes: 0,
-            attempts: Vec::new(),
-            refusals: 0,
-            fuse: None,
-            torn: None,
-        });
+        self.stations.push(Station::new(setup, disk));
         self.stations.len().saturating_sub(1)
     }
 
     /// The host of that name; its first word does too.
     pub fn find(&self, name: &str) -> Option<HostId> {
-        let is = |station: &Station| {
-            let own = station.setup.name();
-            own == name || own.split('.').next() == Some(name)
-        };
-        self.stations.iter().position(is)
+        self.stations.iter().position(|station| station.is_called(name))
     }
 
     /// All hosts.
@@ -230,10 +167,7 @@ impl World {
     /// What a host wanted stored since this was asked last, whatever became of it; with what is being stored now, which is told
     /// again the next time.
     pub fn take_attempts(&mut self, host: HostId) -> Vec<Vec<Keep>> {
-        let station = self.station_mut(host);
-        let attempts = std::mem::take(&mut station.attempts);
-        station.attempts.extend(station.pending.clone());
-        attempts
+        self.station_mut(host).take_attempts()
     }
 
     /// How often a host's disk refused a change.
@@ -259,14 +193,8 @@ impl World {
         if station.life != Life::Down {
             return Ok(());
         }
-        let recovered = if station.setup.recovers() { station.disk.mend()? } else { false };
-        let now = self.now;
-        let station = self.station_mut(host);
-        station.running = Some(station.setup.start(&station.disk));
-        station.life = Life::Up;
-        station.starts = station.starts.saturating_add(1);
-        station.changes = station.changes.saturating_add(1);
-        self.trace.push(now, host, What::Started { recovered });
+        let recovered = station.start()?;
+        self.trace.push(self.now, host, What::Started { recovered });
         self.input(host, |running, now| running.tick(now));
         Ok(())
     }
@@ -401,48 +329,18 @@ impl World {
 
     /// Lets a host take something in, and does what it then wants done.
     fn input(&mut self, host: HostId, take: impl FnOnce(&mut Running, Duration)) {
-        let now = self.host_time(host);
+        let now = self.station(host).time(self.now);
         let Some(running) = &mut self.stations[host].running else { return };
         take(running, now);
         while let Some(effect) = self.stations[host].running.as_mut().and_then(Host::next_effect) {
-            if self.burns(host, &effect) {
+            if self.station_mut(host).burns(&effect) {
                 self.wires.bites.count(Bite::Fuse);
                 return self.kill(host, &mut |len| len);
             }
             self.carry_out(host, effect);
         }
-        self.ask_for_tick(host);
-    }
-
-    /// Whether a deed is the one that a host dies in front of.
-    fn burns(&mut self, host: HostId, effect: &Effect) -> bool {
-        if matches!(effect, Effect::Log(_) | Effect::Told(..)) {
-            return false;
-        }
-        match &mut self.stations[host].fuse {
-            Some(0) => true,
-            Some(left) => {
-                *left -= 1;
-                false
-            }
-            None => false,
-        }
-    }
-
-    /// The time as a host sees it.
-    fn host_time(&self, host: HostId) -> Duration {
-        let skew = self.station(host).skew;
-        let by = Duration::from_nanos(skew.unsigned_abs());
-        if skew < 0 { self.now.saturating_sub(by) } else { self.now.saturating_add(by) }
-    }
-
-    fn ask_for_tick(&mut self, host: HostId) {
-        let Some(next) = self.station(host).running.as_ref().and_then(Host::next_tick) else { return };
-        let skew = self.station(host).skew;
-        let by = Duration::from_nanos(skew.unsigned_abs());
-        let at = if skew < 0 { next.saturating_add(by) } else { next.saturating_sub(by) }.max(self.now);
-        if self.station(host).tick.is_none_or(|tick| tick > at) {
-            self.station_mut(host).tick = Some(at);
+        let now = self.now;
+        if let Some(at) = self.station_mut(host).next_tick(now) {
             self.push(at, Event::Tick(host));
         }
     }
@@ -506,7 +404,7 @@ impl World {
         let now = self.now;
         let station = self.station_mut(host);
         if station.disk_time.is_some() {
-            station.attempts.push(keeps.clone());
+            station.attempt(&keeps);
         }
         if let Some((steps, bytes)) = station.torn.take() {
             let _ = station.disk.store(&keeps, steps);
@@ -519,7 +417,7 @@ impl World {
             return self.push(now.saturating_add(time), Event::Written(host, starts));
         }
         let done = self.write(host, &keeps);
-        let at = self.host_time(host);
+        let at = self.station(host).time(now);
         if let Some(running) = &mut self.stations[host].running {
             running.stored(done, at);
         }
@@ -527,21 +425,11 @@ impl World {
 
     /// Brings a change to a host's disk; gives whether it is there.
     fn write(&mut self, host: HostId, keeps: &[Keep]) -> bool {
-        let now = self.now;
-        let station = self.station_mut(host);
-        station.changes = station.changes.saturating_add(1);
-        let done = if station.full {
-            // It takes the first step, which only grows the file; but not one that is all there is to do.
-            if station.disk.steps(keeps) > 1 {
-                let _ = station.disk.store(keeps, 1);
-            }
-            station.refusals = station.refusals.saturating_add(1);
+        if self.station(host).full {
             self.wires.bites.count(Bite::Full);
-            false
-        } else {
-            station.disk.store(keeps, usize::MAX).unwrap_or(false)
-        };
-        self.trace.push(now, host, What::Stored { done, records: keeps.len() });
+        }
+        let done = self.station_mut(host).write(keeps);
+        self.trace.push(self.now, host, What::Stored { done, records: keeps.len() });
         done
     }
 }
