@@ -1,14 +1,16 @@
 //! All that can be proven or plausibly read, however damaged the file is.
 
+use rayon::prelude::*;
+
 use super::chain::contradicted_end;
 use super::file::File;
 use super::layout::GROWTH;
 use super::quick::has_tail;
 use super::versions::{Newest, Sorted, Versions};
-use crate::container::{Carved, Confidence, Kept, KeyOrder, Lost, Record};
+use crate::container::{Confidence, Crop, Harvest, KeyOrder, Lost, Place, Record};
 
 /// Carves a file; what is kept stands in `order`.
-pub fn carve<'a>(file: &File<'a>, order: KeyOrder) -> Carved<'a> {
+pub fn carve<'a>(file: &File<'a>, order: KeyOrder) -> Harvest<'a> {
     let mut versions = Versions::read(file, file.limit);
     versions.doubt_discarded();
     let mut sorted = versions.newest(order);
@@ -20,15 +22,14 @@ pub fn carve<'a>(file: &File<'a>, order: KeyOrder) -> Carved<'a> {
         sorted = versions.newest(order);
         doubt = Doubt { moved: !sorted.versions.consistent, ..doubt };
     }
-    let mut kept = Vec::with_capacity(sorted.len());
-    kept.extend(sorted.iter().map(|newest| {
-        let confidence = doubt.confidence(&newest);
-        Kept { record: sorted.lend(&newest), confidence }
-    }));
+    let place = |newest: Newest| Place::new(newest.head.offset, doubt.confidence(&newest));
+    let kept = (0..sorted.offsets().len()).into_par_iter().filter_map(|index| sorted.get(index)).map(place).collect();
     let key = |offset: Option<u64>| offset.map(|offset| sorted.versions.key(offset).into());
     let lost = sorted.versions.lost.iter();
     let lost = lost.map(|lost| Lost { span: lost.span, before: key(lost.before), after: key(lost.after) }).collect();
-    Carved { kept, lost, uncommitted: uncommitted(file) }
+    let readable = sorted.versions.readable;
+    let crop = Crop::Placed(kept, Box::new(move |offset| readable.lend(offset)));
+    Harvest { crop, lost, uncommitted: uncommitted(file) }
 }
 
 /// The records behind the committed part.
@@ -82,7 +83,7 @@ impl Doubt {
 
     /// A record behind all that is lost is the newest if it stands where it was written: where a pointer leads to. So must
     /// one whose transaction is damaged.
-    fn confidence(&self, newest: &Newest<'_>) -> Confidence {
+    fn confidence(&self, newest: &Newest) -> Confidence {
         let head = &newest.head;
         let behind = head.offset >= self.lost_end && newest.pointed;
         let stale = self.lost_end > 0 && head.total_len() <= self.unexplained && !behind;

@@ -1,6 +1,8 @@
 //! Holds the newest versions against the chain of level 0. Cyrus leads the record in front of a key to every newer version
 //! of it; where a record that should be current leads to something else, bytes of different times stand in the file.
 
+use rayon::prelude::*;
+
 use super::layout::{DUMMY_OFFSET, Head, MIN_RECORD_LEN, Type};
 use super::versions::{Newest, Sorted, Versions};
 
@@ -13,20 +15,27 @@ struct Chain<'v, 'a> {
 
 /// Up to which offset bytes of different times can reach: behind everything that takes part in a contradiction; 0 if there is
 /// none. Only records that `is_current` counts are asked.
-pub fn contradicted_end(sorted: &Sorted<'_>, is_current: impl Fn(&Newest<'_>) -> bool) -> u64 {
+pub fn contradicted_end(sorted: &Sorted<'_>, is_current: impl Fn(&Newest) -> bool + Sync) -> u64 {
     let versions = &sorted.versions;
     let file = &versions.file;
     let agrees = |head: &Head| head.head_agrees(file.cursor, file.sums);
+    // What should lead to the record at an index, and that.
+    let pair = |index: usize| {
+        let before = match index.checked_sub(1) {
+            None => file.dummy(),
+            Some(before) => sorted.get(before).filter(&is_current).map(|newest| newest.head),
+        };
+        Some((before.filter(agrees)?, sorted.get(index).map(|newest| newest.head)))
+    };
+    let leads = |(before, expected): (Head, Option<Head>)| {
+        before.next(file.cursor, versions.end) == expected.map_or(0, |expected| expected.offset)
+    };
+    let pairs = (0..=sorted.offsets().len()).into_par_iter();
+    let astray: Vec<usize> = pairs.filter(|&index| pair(index).is_some_and(|pair| !leads(pair))).collect();
     let mut chain = Chain { versions, steps: file.cursor.len() / MIN_RECORD_LEN };
-    let mut before = file.dummy().filter(agrees);
-    let mut end = 0;
-    for newest in sorted.iter() {
-        let wrong = before.and_then(|before| chain.contradiction(&before, Some(&newest.head)));
-        end = end.max(wrong.unwrap_or_default());
-        before = (is_current(&newest) && agrees(&newest.head)).then_some(newest.head);
-    }
-    let wrong = before.and_then(|before| chain.contradiction(&before, None));
-    end.max(wrong.unwrap_or_default())
+    let pairs = astray.into_iter().filter_map(pair);
+    let wrong = pairs.filter_map(|(before, expected)| chain.contradiction(&before, expected.as_ref()));
+    wrong.max().unwrap_or_default()
 }
 
 impl Chain<'_, '_> {

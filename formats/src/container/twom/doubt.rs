@@ -8,6 +8,9 @@ use super::scan::{Item, What};
 use super::versions::{LostRange, Versions};
 use crate::container::bits::Bits;
 
+/// How many bytes of the file a thread takes at a time.
+const STRETCH: u64 = 1 << 20;
+
 impl Versions<'_> {
     /// Deletions with a wrong sum are believed if nothing else is damaged and the header counts as many dead bytes.
     pub(super) fn judge_worn_deletes(&mut self) {
@@ -65,17 +68,16 @@ impl Versions<'_> {
         let file = self.file;
         // What has a newer version, even one that can't be read, knows nothing of what came after that.
         let is_newest = |offset: u64| !self.dead.contains(offset) && !self.outlived.contains(offset);
-        let live = self.records.iter().filter(|&&offset| is_newest(offset)).filter_map(|&offset| file.record(offset));
-        let marks = self.items.iter().filter(|&offset| !self.named.contains(offset)).filter_map(|at| file.item(at));
+        let records = self.records.par_iter().filter(|&&offset| is_newest(offset));
+        let live = records.filter_map(|&offset| file.record(offset));
+        let stretches = (0..self.end.div_ceil(STRETCH)).into_par_iter();
+        let items = stretches.flat_map_iter(|i| self.items.iter_within(i * STRETCH, (i + 1) * STRETCH - 1));
+        let marks = items.filter(|&offset| !self.named.contains(offset)).filter_map(|offset| file.item(offset));
         let deletions = marks.filter(|mark| mark.kind == Type::Delete);
         let deleted = deletions.filter_map(|deletion| file.record_of(deletion.offset));
-        let mut revived = Vec::new();
-        for head in live.chain(deleted).chain(file.dummy()) {
-            let next = head.next(file.cursor, file.limit);
-            if self.items.contains(next) && self.dead.contains(next) {
-                revived.push(next);
-            }
-        }
+        let next = |head: Head| head.next(file.cursor, file.limit);
+        let is_dead = |next: &u64| self.items.contains(*next) && self.dead.contains(*next);
+        let revived: Vec<u64> = live.chain(deleted).chain(file.dummy()).map(next).filter(is_dead).collect();
         for offset in revived.into_iter().filter(|&offset| file.record(offset).is_some()) {
             if self.dead.contains(offset) {
                 self.dead.toggle(offset);

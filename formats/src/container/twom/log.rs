@@ -170,5 +170,5 @@ pub fn at<'a>(file: &File<'a>, number: u64, order: KeyOrder) -> Option<Vec<Recor
         }
     };
     let sorted = Versions::read(file, end).newest(order);
-    Some(sorted.iter().map(|newest| sorted.lend(&newest)).collect())
+    Some(sorted.offsets().iter().map(|&offset| sorted.versions.readable.lend(offset)).collect())
 }

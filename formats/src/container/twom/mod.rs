@@ -11,6 +11,7 @@ mod graph;
 mod header;
 pub mod layout;
 mod log;
+mod proven;
 mod quick;
 pub mod rules;
 mod scan;
@@ -24,7 +25,9 @@ pub(super) use writer::fresh;
 pub use writer::{Options, uuid, write};
 
 use self::file::File;
-use super::{Carved, CyrusOutcome, Database, Depth, Format, KeyOrder, OrderTally, Proving, Record, Transaction, View};
+use super::{
+    Carved, CyrusOutcome, Database, Depth, Format, Harvest, KeyOrder, OrderTally, Proving, Record, Transaction, View,
+};
 use crate::finding::Sink;
 use crate::tile::{Field, Tile};
 
@@ -74,6 +77,10 @@ impl<'a> Database<'a> for Db<'a> {
     }
 
     fn carve(&self, order: KeyOrder) -> Carved<'a> {
+        self.harvest(order).into()
+    }
+
+    fn harvest(&self, order: KeyOrder) -> Harvest<'a> {
         carve::carve(&self.file, order)
     }
 

@@ -3,7 +3,10 @@
 //! Every item is proven by its own bytes alone: a head by its sum, or (that being wrong) by the key and value that the
 //! tail's sum proves. Where a file has no sums, its structure must do. No pointer is followed.
 
+use memchr::memchr;
+
 use super::layout::{ALIGN, DUMMY_OFFSET, Head, MARK_LEN, MAX_LEVEL, Sums, Type};
+use super::proven::Proven;
 use crate::image::{Cursor, Span};
 
 /// Zeros inside a gap are an item of their own from this length on.
@@ -63,6 +66,8 @@ impl Item {
 #[derive(Clone)]
 pub struct Scan<'a> {
     cursor: Cursor<'a>,
+    /// Records that are known to be sound.
+    proven: Option<&'a Proven>,
     sums: Sums,
     at: u64,
     end: u64,
@@ -72,7 +77,12 @@ pub struct Scan<'a> {
 impl<'a> Scan<'a> {
     /// The items from `start` (a multiple of 8) to `end`.
     pub fn new(cursor: Cursor<'a>, sums: Sums, start: u64, end: u64) -> Self {
-        Scan { cursor, sums, at: start, end: end.min(cursor.len()), credit: FREE_CREDIT }
+        Scan { cursor, proven: None, sums, at: start, end: end.min(cursor.len()), credit: FREE_CREDIT }
+    }
+
+    /// The same, of a file some of whose records are known to be sound.
+    pub fn knowing(self, proven: &'a Proven) -> Self {
+        Scan { proven: Some(proven), ..self }
     }
 
     /// A readable record at `at`.
@@ -81,7 +91,11 @@ impl<'a> Scan<'a> {
         if (head.kind == Type::Dummy) != (at == DUMMY_OFFSET) {
             return None;
         }
-        let what = if self.is_believed(&head) { self.judge_tail(head) } else { self.worn(head)? };
+        let what = match self.proven {
+            Some(proven) if proven.contains(at) => What::Sound(head),
+            _ if self.is_believed(&head) => self.judge_tail(head),
+            _ => self.worn(head)?,
+        };
         Some(Item { span: what_span(&what, head), what })
     }
 
@@ -126,24 +140,21 @@ impl<'a> Scan<'a> {
         head.end
     }
 
-    /// The record with its whole key, if its head holds the key's length modulo 65,536 only.
+    /// The record with its whole key, if its head holds the key's length modulo 65,536 only. A NUL ends the key: no key of
+    /// Cyrus holds one.
     fn lengthened(&mut self, head: Head) -> Option<Head> {
         let short = matches!(head.kind, Type::Add | Type::Replace) && self.sums.prove();
         if !short || self.cursor.u8(head.key_span().end) == Some(0) {
             return None;
         }
-        let mut key_len = head.key_len;
-        loop {
-            key_len = key_len.checked_add(KEY_WRAP)?;
-            let long = head.with_key_len(key_len).filter(|long| long.end <= self.end)?;
-            self.credit = self.credit.checked_sub(ALIGN)?;
-            if long.is_filled(self.cursor) {
-                self.credit = self.credit.checked_sub(long.total_len())?;
-                if long.tail_agrees(self.cursor, self.sums) {
-                    return Some(long);
-                }
-            }
-        }
+        let within = Span::new(head.key_offset(), self.end.min(head.key_offset().saturating_add(self.credit)));
+        let bytes = self.cursor.span(within)?;
+        let key_len = memchr(0, bytes).unwrap_or(bytes.len()) as u64;
+        self.credit = self.credit.saturating_sub(key_len);
+        let wrapped = key_len.checked_sub(head.key_len).is_some_and(|more| more.is_multiple_of(KEY_WRAP));
+        let long = head.with_key_len(key_len).filter(|long| wrapped && long.end <= self.end)?;
+        self.credit = self.credit.checked_sub(long.total_len())?;
+        (long.is_filled(self.cursor) && long.tail_agrees(self.cursor, self.sums)).then_some(long)
     }
 
     /// A record whose head does not agree is believed for its tail, which also tells its lengths anew; one without tail for

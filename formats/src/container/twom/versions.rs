@@ -1,5 +1,6 @@
 //! All versions of all keys up to some point of the file, and the newest of each: the log view, read without pointers.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
@@ -7,6 +8,7 @@ use rayon::prelude::*;
 
 use super::file::File;
 use super::layout::{DUMMY_OFFSET, FIRST_OFFSET, Head, MARK_LEN, Type};
+use super::proven::Proven;
 use super::scan::{Item, What};
 use crate::container::bits::Bits;
 use crate::container::{KeyOrder, Record};
@@ -29,8 +31,8 @@ pub struct Versions<'a> {
     pub(super) named: Bits,
     /// Up to where it was read.
     pub(super) end: u64,
-    /// Records that are not proven by sums of their own, and those whose head does not tell their length.
-    pub(super) odd: HashMap<u64, Odd<'a>>,
+    /// How records are read again.
+    pub(super) readable: Readable<'a>,
     /// Ranges that can't be read, in file order.
     pub lost: Vec<LostRange>,
     /// Bytes of deletions, and of records that have a newer version or were deleted, as far as whole transactions tell.
@@ -68,13 +70,18 @@ pub(super) struct Odd<'a> {
     proven: bool,
 }
 
+/// The records that can be read, to be read again.
+pub struct Readable<'a> {
+    file: File<'a>,
+    /// Records that are not proven by sums of their own, and those whose head does not tell their length.
+    odd: HashMap<u64, Odd<'a>>,
+}
+
 /// A record that is the newest of its key.
 #[derive(Clone, Copy)]
-pub struct Newest<'a> {
+pub struct Newest {
     /// The record.
     pub head: Head,
-    /// Its key.
-    pub key: &'a [u8],
     /// Whether its sums prove it.
     pub proven: bool,
     /// Whether a newer version is known that can't be read, or that was finished but not committed.
@@ -98,7 +105,7 @@ impl<'a> Versions<'a> {
             pointed: Bits::new(end),
             named: Bits::new(end),
             end,
-            odd: HashMap::new(),
+            readable: Readable { file: *file, odd: HashMap::new() },
             lost: Vec::new(),
             dirty_size: 0,
             open_dirty: 0,
@@ -108,7 +115,8 @@ impl<'a> Versions<'a> {
             last_end: FIRST_OFFSET,
             lost_since: false,
         };
-        for item in file.committed(DUMMY_OFFSET).take_while(|item| item.span.start < end) {
+        let proven = Proven::of(file);
+        for item in file.committed(DUMMY_OFFSET).knowing(&proven).take_while(|item| item.span.start < end) {
             versions.take(&item);
         }
         versions.end_transaction(end);
@@ -220,13 +228,13 @@ impl<'a> Versions<'a> {
 
     fn keep_odd(&mut self, head: Head, key: &'a [u8], proven: bool) {
         self.keep(head.offset);
-        self.odd.insert(head.offset, Odd { head, key, proven });
+        self.readable.odd.insert(head.offset, Odd { head, key, proven });
     }
 
     /// A record that has a newer version or was deleted.
     fn bury(&mut self, record: &Head) {
         if self.dead.insert(record.offset) {
-            let len = self.head(record.offset).map_or(record.total_len(), |head| head.total_len());
+            let len = self.readable.head(record.offset).map_or(record.total_len(), |head| head.total_len());
             self.open_dirty = self.open_dirty.saturating_add(len);
         }
     }
@@ -241,26 +249,16 @@ impl<'a> Versions<'a> {
         }
     }
 
-    /// The record at an offset, with the length that it really has.
-    fn head(&self, offset: u64) -> Option<Head> {
-        let odd = if self.odd.is_empty() { None } else { self.odd.get(&offset) };
-        odd.map(|odd| odd.head).or_else(|| self.file.record(offset))
-    }
-
     /// The key of the record at an offset.
     #[inline]
     pub fn key(&self, offset: u64) -> &'a [u8] {
-        let odd = if self.odd.is_empty() { None } else { self.odd.get(&offset) };
-        match odd {
-            Some(odd) => odd.key,
-            None => self.file.record(offset).map_or(b"", |head| head.key(self.file.cursor)),
-        }
+        self.readable.key(offset)
     }
 
     /// The newest version of each key that is not deleted, in `order`.
     pub fn newest(mut self, order: KeyOrder) -> Sorted<'a> {
         let mut records = std::mem::take(&mut self.records);
-        let is_proven = |offset: &u64| self.odd.get(offset).is_none_or(|odd| odd.proven);
+        let is_proven = |offset: &u64| self.readable.odd(*offset).is_none_or(|odd| odd.proven);
         // What was deleted hides older versions of its key, unless it is not certain to be a version of that key.
         let hides = |offset: u64| self.consistent && is_proven(&offset);
         let lives = |offset: u64| hides(offset) || !self.dead.contains(offset);
@@ -297,38 +295,60 @@ fn proven_key<'a>(file: &File<'a>, head: &Head, old_key: Option<&'a [u8]>) -> Op
     (file.sums.agree(stored, &mended) && head.is_filled(file.cursor)).then_some(old_key)
 }
 
+impl<'a> Readable<'a> {
+    #[inline]
+    fn odd(&self, offset: u64) -> Option<&Odd<'a>> {
+        if self.odd.is_empty() { None } else { self.odd.get(&offset) }
+    }
+
+    /// The record at an offset, with the length that it really has.
+    fn head(&self, offset: u64) -> Option<Head> {
+        self.odd(offset).map(|odd| odd.head).or_else(|| self.file.record(offset))
+    }
+
+    #[inline]
+    fn key(&self, offset: u64) -> &'a [u8] {
+        match self.odd(offset) {
+            Some(odd) => odd.key,
+            None => self.file.record(offset).map_or(b"", |head| head.key(self.file.cursor)),
+        }
+    }
+
+    /// The record at an offset as the doors hand it out; an empty one where there is none.
+    pub fn lend(&self, offset: u64) -> Record<'a> {
+        let none = || Record { key: Cow::Borrowed(b""), value: Cow::Borrowed(b""), span: Span::at(offset, 0) };
+        let record = self.head(offset).map_or_else(none, |head| self.file.lend(&head));
+        // A mended key is not in the record's own bytes.
+        match self.odd(offset).filter(|odd| *record.key != *odd.key) {
+            Some(odd) => Record { key: odd.key.to_vec().into(), ..record },
+            None => record,
+        }
+    }
+}
+
 /// The newest version of each key, in order.
 pub struct Sorted<'a> {
     /// What was read besides.
     pub versions: Versions<'a>,
 }
 
-impl<'a> Sorted<'a> {
-    /// Number of keys.
-    pub fn len(&self) -> usize {
-        self.versions.records.len()
+impl Sorted<'_> {
+    /// Offsets of the newest versions, in order.
+    pub fn offsets(&self) -> &[u64] {
+        &self.versions.records
     }
 
-    /// The newest versions, in order.
-    pub fn iter(&self) -> impl Iterator<Item = Newest<'a>> + '_ {
+    /// The newest version at a place of the order.
+    pub fn get(&self, index: usize) -> Option<Newest> {
         let versions = &self.versions;
-        versions.records.iter().filter_map(|&offset| {
-            let odd = versions.odd.get(&offset);
-            Some(Newest {
-                head: versions.head(offset)?,
-                key: versions.key(offset),
-                proven: odd.is_none_or(|odd| odd.proven),
-                outlived: versions.outlived.contains(offset),
-                pointed: versions.pointed.contains(offset),
-                damaged: versions.is_of_damaged(offset),
-            })
+        let offset = *versions.records.get(index)?;
+        let odd = versions.readable.odd(offset);
+        Some(Newest {
+            head: versions.readable.head(offset)?,
+            proven: odd.is_none_or(|odd| odd.proven),
+            outlived: versions.outlived.contains(offset),
+            pointed: versions.pointed.contains(offset),
+            damaged: versions.is_of_damaged(offset),
         })
-    }
-
-    /// The record as the doors hand it out.
-    pub fn lend(&self, newest: &Newest<'a>) -> Record<'a> {
-        let record = self.versions.file.lend(&newest.head);
-        // A mended key is not in the record's own bytes.
-        if *record.key == *newest.key { record } else { Record { key: newest.key.to_vec().into(), ..record } }
     }
 }
