@@ -198,7 +198,7 @@ impl Plan<'_, '_, '_> {
         if self.format == Format::Flat && converter.era < Era::V2_5 {
             options.style = flat_style(&records);
         }
-        self.database(records.pairs(), &options)
+        records.ahead(|pairs| self.database(pairs, &options))
     }
 
     fn order(&self, alike: bool) -> KeyOrder {

@@ -91,17 +91,21 @@ impl<'a> Index<'a> {
 
     /// Sorts all; of those with one name the first one counts, and `double` hears of the others and of it.
     pub(super) fn sort(&mut self, sorting: Sorting<'_>, double: &mut dyn FnMut(&Mailbox<'a>, &Mailbox<'a>)) {
-        // Those of a part fit a processor's cache; then there is little left to sort.
         self.ids.par_iter_mut().enumerate().for_each(|(part, ids)| {
             ids.iter_mut().for_each(|id| id.place = Place::new(part, id.place.index as usize));
-            ids.sort_unstable_by_key(|id| id.prefix);
         });
+        self.sort_ids();
         if self.disordered {
             self.sort_names(sorting, double);
         }
         let ids = std::mem::take(&mut self.ids);
         self.ids = ranges(&ids).into_par_iter().map(|(from, until)| self.range(&ids, from, until, sorting)).collect();
         self.ids.retain(|range| !range.is_empty());
+    }
+
+    /// Sorts the uniqueids of each part. Those of one fit a processor's cache: right after it was read they still are there.
+    pub(super) fn sort_ids(&mut self) {
+        self.ids.par_iter_mut().for_each(|ids| ids.sort_unstable_by_key(|id| id.prefix));
     }
 
     /// Those of all parts whose prefix is in a range, in the order of their uniqueids.
@@ -111,12 +115,14 @@ impl<'a> Index<'a> {
             let place = |prefix| ids.partition_point(|id| id.prefix < prefix);
             range.extend_from_slice(&ids[place(from)..until.map_or(ids.len(), place)]);
         }
-        // Where many begin alike this is a long range, and each comparison reads two records.
-        range.par_sort_unstable_by(|a, b| {
-            let full =
-                || self.mailbox(a).zip(self.mailbox(b)).map_or(Ordering::Equal, |(a, b)| sorting.uniqueids(a, b));
-            a.prefix.cmp(&b.prefix).then_with(full).then(a.place.cmp(&b.place))
-        });
+        range.sort_unstable_by_key(|id| id.prefix);
+        let full = |a: &ById, b: &ById| {
+            let uniqueids = self.mailbox(a).zip(self.mailbox(b)).map(|(a, b)| sorting.uniqueids(a, b));
+            uniqueids.unwrap_or(Ordering::Equal).then(a.place.cmp(&b.place))
+        };
+        // These may be many, and each comparison reads two records.
+        let alike = range.chunk_by_mut(|a, b| a.prefix == b.prefix).filter(|alike| alike.len() > 1);
+        alike.for_each(|alike| alike.par_sort_unstable_by(full));
         range
     }
 

@@ -57,6 +57,9 @@ impl<'a> Raw<'a> {
     }
 }
 
+/// How many records are handed on together.
+const TOGETHER: usize = 1 << 10;
+
 /// Lets `work` take the records of a source in its own order, while they are read.
 pub fn streamed<'a, T>(reading: &Reading<'a, '_>, work: impl FnOnce(&mut Stream<'_, 'a>) -> T) -> T {
     let read = |give: &mut dyn FnMut(Held<'a>) -> bool| {
@@ -72,7 +75,7 @@ pub fn streamed<'a, T>(reading: &Reading<'a, '_>, work: impl FnOnce(&mut Stream<
             }
         }
     };
-    ahead(read, |pairs| work(&mut Stream { pairs, taken: 0 }))
+    ahead(TOGETHER, read, |pairs| work(&mut Stream { pairs, taken: 0 }))
 }
 
 /// Records as they are read.

@@ -14,6 +14,7 @@ use crate::formats::container::{KeyOrder, Pair, Record};
 use crate::formats::record::straight::Dumped;
 use crate::formats::record::{Entry, Era, Family, Former, Grammar, Key, KeyStyle, Role, Under, encode, write_history};
 use crate::formats::text::json_usual::{self, Usual};
+use crate::ops::ahead::ahead;
 use crate::ops::reading::Reading;
 
 /// A record that is no mailbox's own.
@@ -94,6 +95,7 @@ impl<'a, 'c> Records<'a, 'c> {
                     part.take(record, usual, task, &mut |remark| remarks.push(remark));
                     true
                 });
+                part.mailboxes.sort_ids();
                 (part, remarks)
             })
             .collect();
@@ -164,17 +166,34 @@ impl<'a, 'c> Records<'a, 'c> {
 
     /// All records, in order.
     pub fn pairs(&self) -> impl Iterator<Item = blocks::Record> + '_ {
+        self.with_others(self.blocks())
+    }
+
+    /// Lets `work` take all records, in order, while those to come are made.
+    pub fn ahead<T>(&self, work: impl FnOnce(&mut dyn Iterator<Item = blocks::Record>) -> T) -> T {
+        let make = |give: &mut dyn FnMut(Block) -> bool| _ = self.blocks().all(give);
+        ahead(1, make, |blocks| work(&mut self.with_others(blocks)))
+    }
+
+    /// Those of mailboxes; the first letters of their keys say which come first, and where keys have no such letters there
+    /// are names alone.
+    fn blocks(&self) -> impl Iterator<Item = Block> + '_ {
         let make =
             |items: &[&Mailbox<'a>], block: &mut Block| items.iter().for_each(|mailbox| self.named(mailbox, block));
         let names = made(self.index.mailboxes.names(), make);
         let make =
             |items: &[&ByJmapid<'a>], block: &mut Block| items.iter().for_each(|item| self.by_jmapid(item, block));
         let jmapids = made(self.index.jmapids.iter(), make);
-        let ids = self.by_id();
+        self.by_id().chain(jmapids).chain(names)
+    }
+
+    /// Those of mailboxes and all others in order.
+    fn with_others<'s>(
+        &'s self,
+        blocks: impl Iterator<Item = Block> + 's,
+    ) -> impl Iterator<Item = blocks::Record> + 's {
         let copy = |items: &[&Other], block: &mut Block| items.iter().for_each(|(key, value)| block.push(key, value));
-        let others = made(self.index.others.iter(), copy);
-        // The first letters of their keys say which come first; where keys have no such letters there are names alone.
-        merge(self.order, Made::of(ids.chain(jmapids).chain(names)), Made::of(others))
+        merge(self.order, Made::of(blocks), Made::of(made(self.index.others.iter(), copy)))
     }
 
     fn named(&self, mailbox: &Mailbox<'a>, block: &mut Block) {
@@ -262,7 +281,7 @@ impl<'a, 'c> Records<'a, 'c> {
 }
 
 /// How many records that stand far from each other are fetched at once.
-const NEAR: usize = 16;
+const NEAR: usize = 32;
 
 /// How many lines of a processor's cache nearly all objects take, and how long those are.
 const LINES: usize = 6;
