@@ -9,6 +9,7 @@ pub mod dumps;
 pub mod era;
 mod index;
 pub mod jmap;
+mod part;
 pub mod raw;
 pub mod records;
 pub mod remarks;

@@ -6,60 +6,16 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 
 use super::blocks::{self, Block, Made, made, merge};
-use super::index::{ById, Index, Mailbox, Sorting};
+use super::index::{ById, Mailbox, Sorting};
+use super::part::{ByJmapid, Other, Part, Task};
 use super::remarks::{ENTRY, Fate, Remark, Remarks, Say};
 use super::reverse_acl::ReverseAcls;
-use super::{Converter, Held, era};
-use crate::formats::container::{KeyOrder, Pair, Record};
+use super::{Converter, era};
+use crate::formats::container::{KeyOrder, Pair};
 use crate::formats::record::straight::Dumped;
-use crate::formats::record::{Entry, Era, Family, Former, Grammar, Key, KeyStyle, Role, Under, encode, write_history};
-use crate::formats::text::json_usual::{self, Usual};
+use crate::formats::record::{Entry, Era, Former, Grammar, Key, KeyStyle, Under, encode, write_history};
 use crate::ops::ahead::ahead;
 use crate::ops::reading::Reading;
-
-/// A record that is no mailbox's own.
-type Other = (Vec<u8>, Vec<u8>);
-
-/// A record under a JMAP id.
-struct ByJmapid<'a> {
-    key: Box<[u8]>,
-    mtime: u64,
-    held: Held<'a>,
-}
-
-/// What a part of the source is read for.
-#[derive(Clone, Copy)]
-struct Task<'t> {
-    converter: &'t Converter,
-    racls: Option<&'t ReverseAcls>,
-    order: KeyOrder,
-    straight: bool,
-}
-
-impl<'t> Task<'t> {
-    fn sorting(&self) -> Sorting<'t> {
-        Sorting { converter: self.converter, order: self.order }
-    }
-}
-
-/// What one part of the source gives.
-#[derive(Default)]
-struct Part<'a> {
-    mailboxes: Index<'a>,
-    jmapids: Vec<ByJmapid<'a>>,
-    others: Vec<Other>,
-    /// The source's records under uniqueids.
-    indexed: Vec<Held<'a>>,
-}
-
-impl<'a> Part<'a> {
-    fn append(&mut self, mut later: Part<'a>, task: Task<'_>) {
-        self.mailboxes.append(later.mailboxes, task.sorting());
-        self.jmapids.append(&mut later.jmapids);
-        self.others.append(&mut later.others);
-        self.indexed.append(&mut later.indexed);
-    }
-}
 
 /// The records of a target.
 pub struct Records<'a, 'c> {
@@ -314,80 +270,6 @@ fn former<'e>(entry: &'e Entry<'_>) -> Former<'e> {
     }
 }
 
-impl<'a> Part<'a> {
-    fn take(&mut self, record: Record<'a>, usual: Option<Usual<'a>>, task: Task<'_>, say: &mut Say<'_>) {
-        let key = Key::decode(&record.key, task.converter.origin.style.keys);
-        match key {
-            Key::Mailbox(_) => self.take_mailbox(record, usual, task, say),
-            // Hosts without mailboxes of their own have no such records.
-            Key::Uniqueid(_) if task.converter.host.role.is_some_and(Role::is_remote_only) => {}
-            Key::Uniqueid(_) => self.indexed.push(Held::new(record)),
-            // These are made again from the entries.
-            Key::Jmap { .. }
-            | Key::ReverseAcl { .. }
-            | Key::ReverseAclMarker
-            | Key::UniqueidIndex { .. }
-            | Key::UniqueidMarker => {}
-            Key::UserGroup { .. } | Key::Version | Key::Unknown => self.take_other(&record, &key, task.converter, say),
-        }
-    }
-
-    /// A record that is about no mailbox goes over as it stands, if the target's release knows it.
-    fn take_other(&mut self, record: &Record<'a>, key: &Key<'_>, converter: &Converter, say: &mut Say<'_>) {
-        let same = converter.origin.style.keys == converter.era.style().keys;
-        let known = !matches!(key, Key::UserGroup { .. }) || converter.era >= Era::V3_12;
-        if same && known && converter.host.role.is_none() {
-            self.others.push((record.key.to_vec(), record.value.to_vec()));
-        } else {
-            let (name, value) = (Cow::Borrowed(&*record.key), Cow::Borrowed(&*record.value));
-            let why = "a record of no mailbox, which the target has no place for";
-            say(Remark { name, field: "record", value, fate: Fate::Lost, why });
-        }
-    }
-
-    fn take_mailbox(&mut self, record: Record<'a>, usual: Option<Usual<'a>>, task: Task<'_>, say: &mut Say<'_>) {
-        let Task { converter, racls, straight, .. } = task;
-        let held = Held::new(record);
-        let known = if straight { usual.or_else(|| json_usual::parse(held.value())) } else { None };
-        if let Some(dumped) = known.and_then(|usual| Dumped::of(held.key(), usual, converter.era)) {
-            let prefix = dumped.uniqueid().map(|id| task.sorting().prefix(id));
-            let cuts = dumped.cuts();
-            return self.mailboxes.push(Mailbox { held, cuts }, prefix, task.sorting());
-        }
-        let Some(entry) = converter.content(held.key(), held.value(), say) else { return };
-        if converter.era.family() != Family::Dlist && !era::legacy_limits(&entry, say) {
-            return;
-        }
-        if let Some(racls) = racls {
-            racls.keys(&entry, |key| self.others.push((key, Vec::new())));
-        }
-        let uniqueid = entry.uniqueid.as_deref().filter(|id| !id.is_empty());
-        if let Some(uniqueid) = uniqueid.filter(|_| converter.era == Era::V3_4) {
-            let key = Key::UniqueidIndex { uniqueid, name: entry.name.clone() }.encode(KeyStyle::Plain);
-            self.others.extend(key.map(|key| (key, Vec::new())));
-        }
-        let indexed = converter.era >= Era::V3_6 || converter.origin.style.keys == KeyStyle::Prefixed;
-        let prefix = uniqueid.filter(|_| indexed).map(|id| task.sorting().prefix(id));
-        let jmapid = entry.jmapid.as_deref().filter(|_| prefix.is_some() && converter.era >= Era::V3_13);
-        if let Some(jmapid) = jmapid {
-            let userid = entry.name.userid().unwrap_or_default();
-            let key = Key::Jmap { userid: &userid, jmapid }.encode(KeyStyle::Prefixed);
-            let mtime = entry.mtime.unwrap_or_default();
-            self.jmapids.extend(key.map(|key| ByJmapid { key: key.into(), mtime, held: again(&held) }));
-        }
-        drop(entry);
-        self.mailboxes.push(Mailbox { held, cuts: None }, prefix, task.sorting());
-    }
-}
-
-/// The same record once more.
-fn again<'a>(held: &Held<'a>) -> Held<'a> {
-    match held {
-        Held::Borrowed(key, value) => Held::Borrowed(key, value),
-        Held::Owned(pair) => Held::Owned(pair.clone()),
-    }
-}
-
 /// A record under a uniqueid that no mailbox has, for the target.
 fn orphan(
     converter: &Converter,
@@ -415,6 +297,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::formats::container::Record;
     use crate::formats::record::Style;
     use crate::ops::convert::Origin;
     use crate::ops::convert::role::Bare;
